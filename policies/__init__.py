@@ -1,0 +1,1 @@
+"""The judgement: pure functions over facts. No input or output, no clock, no cloud by name."""

@@ -1,0 +1,61 @@
+"""What the watchdog asks of a provider: one mandatory protocol, and small optional ones.
+
+An adapter reports and does not judge. What it cannot see is a `Gap` beside what it saw; it raises
+only for a mistake of the programmer. Every call to the outside is counted by its name in the
+provider's own words, `service:Operation`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar, runtime_checkable
+
+from policies.facts import Gap, Machine, Price, Reading, Scope, Transition, Window
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen(Generic[T]):
+    """What was seen, beside what could not be."""
+
+    values: tuple[T, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    scopes: tuple[Scope, ...] = ()
+    """The scopes that were seen whole."""
+
+
+@runtime_checkable
+class Inventory(Protocol):
+    """The one thing every provider must do."""
+
+    @property
+    def name(self) -> str:
+        """`aws`, `gcp`, `azure` or `local`."""
+
+    def machines(self) -> Seen[Machine]:
+        """Every machine with accelerators in every scope, whatever its state."""
+
+    def api_calls(self) -> Mapping[str, int]:
+        """Requests sent so far, retries included, by `service:Operation`."""
+
+
+@runtime_checkable
+class ReadsUsage(Protocol):
+    def readings(self, machines: Sequence[Machine], window: Window) -> Seen[Reading]:
+        """Readings of these machines; a machine without any is simply absent."""
+
+
+@runtime_checkable
+class ReadsLifecycle(Protocol):
+    def transitions(self, machines: Sequence[Machine], window: Window) -> Seen[Transition]:
+        """Starts and ends from the audit trail, in the scopes of these machines."""
+
+
+@runtime_checkable
+class Prices(Protocol):
+    def price(self, machine: Machine) -> Price:
+        """The price of one hour of this machine; unknown stays unknown."""
+
+
+class ProviderUnavailable(Exception):  # noqa: N818 - it is a state, told to the user as a gap
+    """The provider cannot be used here: its SDK or its credentials are missing. Says how to fix it."""

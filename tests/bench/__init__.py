@@ -1,0 +1,1 @@
+"""Benchmarks: one command each, ratios against a peer or a limit."""

@@ -1,0 +1,1 @@
+"""Invariants that every adapter inherits."""

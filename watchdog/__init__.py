@@ -1,0 +1,1 @@
+"""The service: gathers, remembers, acts and tells."""

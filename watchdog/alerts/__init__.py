@@ -1,0 +1,1 @@
+"""How the watchdog speaks: console, Slack, webhook."""

@@ -1,0 +1,1 @@
+"""The store of everything the watchdog knows: Delta tables beside create-once objects."""

@@ -1,0 +1,68 @@
+"""What one patrol saw, concluded and did: the value behind the JSON, the table and the alert."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from policies.facts import Attribution, EgressMeter, Gap, Machine, Storage
+from policies.verdicts import Decision, Maturity, Outcome, PhaseNow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedMachine:
+    """One machine with everything that was concluded about it."""
+
+    machine: Machine
+    attribution: Attribution
+    phase: PhaseNow
+    maturity: Maturity
+    decision: Decision
+
+    @property
+    def idle_minutes(self) -> float | None:
+        return self.phase.idle_minutes()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillLine:
+    """What one machine did in the days that were backfilled."""
+
+    machine: str
+    name: str | None
+    workload: str | None
+    idle_hours: float
+    idle_usd: Decimal | None
+    """Setup is not counted: idle, parked and hung. None: unpriced."""
+    unmeasured_hours: float
+    unmeasured_usd: Decimal | None
+    total_hours: float
+    total_usd: Decimal | None
+    advice: str | None
+    """The one line that would make an unmeasured machine visible."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostOfWatching:
+    """What the patrol itself cost."""
+
+    api_calls: Mapping[str, int]
+    usd: Decimal | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatrolReport:
+    patrol_id: str
+    at: datetime
+    mode: str
+    """`observe` or `act`."""
+    machines: tuple[JudgedMachine, ...]
+    storage: tuple[Storage, ...]
+    egress: tuple[EgressMeter, ...]
+    gaps: tuple[Gap, ...]
+    """Accepted gaps are left out."""
+    outcomes: tuple[Outcome, ...]
+    cost_of_watching: CostOfWatching
+    backfill: tuple[BackfillLine, ...] = ()
+    backfilled_from: datetime | None = None

@@ -1,0 +1,1 @@
+"""Run histories: where they come from and how they enter the ledger."""
