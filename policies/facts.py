@@ -1,7 +1,7 @@
 """What was seen. Frozen values that every provider reports and every judgement reads.
 
-`None` always means *unknown*: never zero, never idle, never free. Times are aware and in UTC. Money is
-`Decimal` US dollars unless a field names another currency. A unit stands in the field's name.
+`None` always means *unknown*: never zero, never idle, never free. Times are aware and in UTC. Money
+is `Decimal` US dollars unless a field names another currency. A unit stands in the field's name.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class Price:
     why: str | None = None
     """Why there is no price, or what the price leaves out."""
     saves_usd: Decimal | None = None
-    """What a stop would save in an hour: zero where the time is already paid; None where unknown."""
+    """What a stop would save in an hour: zero where the time is already paid."""
     stopped_hourly_usd: Decimal | None = None
     """What the machine goes on costing while stopped (its disks and addresses), where known."""
 
@@ -162,7 +162,7 @@ UNPRICED = Price(hourly_usd=None, basis="unknown", source=None, as_of=None, why=
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopTerms:
-    """What a stop would mean for this machine. Everything that is special about a cloud is said here.
+    """What a stop would mean for this machine: everything that is special about a cloud.
 
     `can_stop` is None where the provider could not tell. Sentences are for people.
     """
@@ -266,8 +266,9 @@ Series: TypeAlias = "array[float]"
 class Reading:
     """The utilisation series of one GPU, or of the machine's host, on a regular grid.
 
-    Columns are parallel: element i covers `[started_at + i * period_s, … + period_s)`. A column that
-    the source does not have is None; an element that it did not deliver is NaN. Percent everywhere.
+    Columns are parallel: element i covers `[started_at + i * period_s, … + period_s)`. A column
+    that the source does not have is None; an element that it did not deliver is NaN. Percent
+    everywhere.
     """
 
     resource: str
@@ -344,7 +345,7 @@ class EgressMeter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One attempt of a workload as one source told it. Only the first four fields are always known."""
+    """One attempt of a workload as one source told it. Only the first four are always known."""
 
     run_id: str
     workload: str

@@ -49,7 +49,7 @@ class PhaseNow:
     """End of the newest interval in which utilisation was measured."""
 
     def idle_minutes(self) -> float | None:
-        """Minutes without activity up to the newest measurement; 0 while active, None if unknown."""
+        """Minutes without activity up to the newest measurement; 0 while active."""
         if self.phase is Phase.UNKNOWN or self.measured_until is None:
             return None
         if self.quiet_since is None:

@@ -1,0 +1,177 @@
+"""Cases become decisions. Pure: the same cases, policy and moment always give the same answer."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from policies.facts import Attribution, Machine, RunOutcome, WorkloadKind  # noqa: F401
+from policies.rules import Policy, RuleDecision, decide
+from policies.verdicts import QUIET, Decision, Finding, Maturity, Phase, PhaseNow, Wanted
+
+UNMEASURED = "unmeasured"
+"""The name of the finding for a machine that runs and cannot be judged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """All that is known about one machine when it is judged."""
+
+    machine: Machine
+    attribution: Attribution
+    phase: PhaseNow
+    maturity: Maturity
+    pause_usd: Decimal | None
+    """What the current pause has cost so far; None where unpriced or unknown."""
+    day_usd: Decimal | None = None
+    """What the workload cost in the last 24 hours."""
+    week_usd: Decimal | None = None
+    advice: str | None = None
+    """The one line that would make an unmeasured machine visible."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Company:
+    """The other machines of a machine's group, as far as they bear on it."""
+
+    size: int
+    active: int
+    unmeasured: int
+
+
+def judge(cases: Sequence[Case], policy: Policy, now: datetime) -> tuple[Decision, ...]:
+    """One decision a case, in the order of the cases. Groups are judged together."""
+    groups: dict[str, list[Case]] = defaultdict(list)
+    for case in cases:
+        if case.machine.running:
+            groups[case.machine.group].append(case)
+    return tuple(_judged(case, groups[case.machine.group], policy, now) for case in cases)
+
+
+def _judged(case: Case, group: Sequence[Case], policy: Policy, now: datetime) -> Decision:
+    if not case.machine.running:
+        return _not_running(case)
+    if case.phase.phase is Phase.UNKNOWN:
+        return _unmeasured(case)
+    company = _company(case, group)
+    ruled = decide(policy, names_of(case, company, now))
+    if ruled.wanted in {Wanted.LEAVE, Wanted.UNKNOWN} or not company.active:
+        return _as_ruled(case, ruled, company)
+    why = (
+        f"{company.active} of the {company.size} machines of its group are active;"
+        " the group is judged as one"
+    )
+    return Decision(
+        machine=case.machine.id,
+        wanted=Wanted.LEAVE,
+        findings=_findings(case, ruled),
+        why=(why, *case.phase.why),
+    )
+
+
+def _company(case: Case, group: Sequence[Case]) -> Company:
+    others = [other for other in group if other.machine.id != case.machine.id]
+    return Company(
+        size=len(group),
+        active=sum(_at_work(other.phase.phase) for other in others),
+        unmeasured=sum(other.phase.phase is Phase.UNKNOWN for other in others),
+    )
+
+
+def _at_work(phase: Phase) -> bool:
+    return phase not in QUIET and phase is not Phase.UNKNOWN
+
+
+def _not_running(case: Case) -> Decision:
+    state = case.machine.state.value
+    return Decision(
+        machine=case.machine.id, wanted=Wanted.LEAVE, findings=(), why=(f"it is {state}",)
+    )
+
+
+def _unmeasured(case: Case) -> Decision:
+    because = "It runs, and nothing tells whether anybody uses it."
+    finding = Finding(rule=UNMEASURED, because=because, waste_usd_per_hour=None)
+    why = [*case.phase.why, *([case.advice] if case.advice else [])]
+    return Decision(
+        machine=case.machine.id, wanted=Wanted.UNKNOWN, findings=(finding,), why=tuple(why)
+    )
+
+
+def _as_ruled(case: Case, ruled: RuleDecision, company: Company) -> Decision:
+    """The rule's decision; a member of the group that nobody measured caps it at notify."""
+    wanted, why = ruled.wanted, [*ruled.why, *case.phase.why]
+    if company.unmeasured and wanted in {Wanted.WARN, Wanted.STOP}:
+        wanted = Wanted.NOTIFY
+        why.insert(0, f"{company.unmeasured} machines of its group are unmeasured")
+    if wanted is not Wanted.LEAVE and case.machine.stop_terms.can_stop is not True:
+        why.append(case.machine.stop_terms.why)
+    return Decision(
+        machine=case.machine.id, wanted=wanted, findings=_findings(case, ruled), why=tuple(why)
+    )
+
+
+def _findings(case: Case, ruled: RuleDecision) -> tuple[Finding, ...]:
+    if ruled.rule is None or ruled.rule.then is Wanted.LEAVE:
+        return ()
+    waste = case.machine.price.hourly_usd if case.phase.phase in QUIET else None
+    return (Finding(rule=ruled.rule.name, because=ruled.rule.because, waste_usd_per_hour=waste),)
+
+
+def names_of(case: Case, company: Company, now: datetime) -> Mapping[str, object]:
+    """Every name that a condition may use and that has a value. What is unknown is left out."""
+    machine, phase = case.machine, case.phase
+    names: dict[str, object | None] = {
+        **_workload_names(case),
+        "phase": phase.phase.value,
+        "idle.minutes": phase.idle_minutes(),
+        "idle.confidence": phase.confidence,
+        "idle.coverage": phase.coverage,
+        "machine.provider": machine.provider,
+        "machine.account": machine.account,
+        "machine.region": machine.region,
+        "machine.name": machine.name,
+        "machine.type": machine.machine_type,
+        "machine.state": machine.state.value,
+        "machine.gpus": machine.gpus,
+        "machine.gpu_model": machine.gpu_model,
+        "machine.purchase": machine.purchase.value,
+        "machine.hourly_usd": machine.price.hourly_usd,
+        "machine.boot_hours": _hours_since(machine.started_at, now),
+        "group.size": company.size,
+        "group.active": company.active,
+        "group.unmeasured": company.unmeasured,
+        "cost.idle_usd": case.pause_usd,
+        "cost.day_usd": case.day_usd,
+        "cost.week_usd": case.week_usd,
+        "tags": dict(machine.tags),
+        "time.hour": now.hour,
+        "time.weekday": now.isoweekday(),
+    }
+    return {name: _plain(value) for name, value in names.items() if value is not None}
+
+
+def _workload_names(case: Case) -> dict[str, object | None]:
+    attribution, maturity = case.attribution, case.maturity
+    return {
+        "workload.name": attribution.workload,
+        "workload.attributed": attribution.workload is not None,
+        "workload.verdict": maturity.verdict.value,
+        "workload.kind": attribution.kind.value,
+        "workload.score": maturity.score,
+        "workload.runs": maturity.runs,
+        "workload.owner": attribution.owner,
+        "workload.group": attribution.group,
+        "workload.data_class": attribution.data_class,
+    }
+
+
+def _hours_since(moment: datetime | None, now: datetime) -> float | None:
+    return None if moment is None else (now - moment).total_seconds() / 3600
+
+
+def _plain(value: object) -> object:
+    return (
+        float(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else value
+    )

@@ -1,0 +1,219 @@
+"""Settings: one TOML file, environment variables, options last. Every mistake is one clear line."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+FILE_NAME = "spend-watchdog.toml"
+PREFIX = "SPEND_WATCHDOG_"
+APPLICATION = "spend-watchdog"
+
+
+class SettingsError(Exception):
+    """A setting is wrong. The message says which one, where it stands and how to mend it."""
+
+    exit_code = 2
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SlackSettings(_Section):
+    token: SecretStr | None = None
+    channel: str | None = None
+    webhook_url: SecretStr | None = None
+    api_url: str = "https://slack.com/api/"
+    signing_secret: SecretStr | None = None
+
+
+class AwsSettings(_Section):
+    prices_endpoint: str | None = None
+    agent_namespaces: tuple[str, ...] = ("CWAgent",)
+    """CloudWatch namespaces in which the agent's GPU metrics may lie."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be set; a field's name is the key in the file and the environment."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
+    )
+
+    ledger: str = Field(
+        default_factory=lambda: str(platformdirs.user_data_path(APPLICATION) / "ledger")
+    )
+    policy: str = "observe"
+    mapping: Path | None = None
+    providers: Annotated[tuple[str, ...] | None, NoDecode] = None
+    regions: Annotated[tuple[str, ...] | None, NoDecode] = None
+    accepted_gaps: Annotated[tuple[str, ...], NoDecode] = ()
+    act: bool = False
+    act_from_local_ledger: bool = False
+    heartbeat_url: str | None = None
+    slack: SlackSettings = SlackSettings()
+    aws: AwsSettings = AwsSettings()
+
+    @field_validator("providers", "regions", "accepted_gaps", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        """A comma list in the environment, a list in the file."""
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic names it
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Options beat the environment, the environment beats the file."""
+        file = settings_cls.model_config.get("toml_file")
+        return (
+            init_settings,
+            env_settings,
+            TomlConfigSettingsSource(settings_cls, file),
+        )
+
+
+def load_settings(config: Path | None = None, **options: object) -> Settings:
+    """The settings in force. `config` None: the file of this folder, else that of the platform."""
+    path = _file(config)
+    _refuse_unknown_variables()
+    given = {name: value for name, value in options.items() if value is not None}
+    try:
+        return _bound_to(path)(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise SettingsError("\n".join(_told(problem, path) for problem in error.errors())) from None
+
+
+def default_file() -> Path:
+    return platformdirs.user_config_path(APPLICATION) / FILE_NAME
+
+
+def _file(config: Path | None) -> Path | None:
+    if config is not None:
+        if not config.is_file():
+            raise SettingsError(f"{config}: there is no such settings file")
+        return _parsed(config)
+    for candidate in (Path(FILE_NAME), default_file()):
+        if candidate.is_file():
+            return _parsed(candidate)
+    return None
+
+
+def _parsed(path: Path) -> Path:
+    try:
+        tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: not TOML: {error}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}") from None
+    return path
+
+
+def _bound_to(path: Path | None) -> type[Settings]:
+    config = SettingsConfigDict(**{**Settings.model_config, "toml_file": path})
+    return type("Settings", (Settings,), {"model_config": config, "__module__": __name__})
+
+
+def _refuse_unknown_variables() -> None:
+    """A misspelt variable must not be a silent default: it may be the one that stops a stop."""
+    known = _known_names(Settings)
+    for variable in os.environ:
+        if not variable.upper().startswith(PREFIX):
+            continue
+        name = variable.upper().removeprefix(PREFIX)
+        if name not in known and not name.startswith(_RESERVED):
+            raise SettingsError(f"{variable}: there is no such setting{_close(name, known)}")
+
+
+_RESERVED = ("GCP__", "AZURE__", "PROMETHEUS__", "LOCAL__")
+"""Sections of providers that this version does not have: their settings are no mistake."""
+
+
+def _known_names(model: type[BaseModel], prefix: str = "") -> dict[str, None]:
+    names: dict[str, None] = {}
+    for name, info in model.model_fields.items():
+        names[f"{prefix}{name.upper()}"] = None
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            names |= _known_names(info.annotation, f"{prefix}{name.upper()}__")
+    return names
+
+
+def _close(name: str, known: Mapping[str, None]) -> str:
+    match = get_close_matches(name, list(known), n=1)
+    return f"; did you mean {PREFIX}{match[0]}?" if match else ""
+
+
+def _told(problem: Any, path: Path | None) -> str:
+    """`FILE:LINE: key: what is wrong`, or `VARIABLE: what is wrong`."""
+    keys = [str(part) for part in problem["loc"]]
+    what = _wrong(problem, keys)
+    variable = _variable(keys)
+    if variable is not None:
+        return f"{variable}: {what}"
+    line = None if path is None else _line_of(path.read_text(encoding="utf-8"), keys)
+    if line is not None:
+        return f"{path}:{line}: {'.'.join(keys)}: {what}"
+    return f"{'.'.join(keys)}: {what}"
+
+
+def _wrong(problem: Any, keys: list[str]) -> str:
+    if problem["type"] == "extra_forbidden":
+        siblings = {name.rsplit("__", 1)[-1].lower(): None for name in _known_names(Settings)}
+        match = get_close_matches(keys[-1], list(siblings), n=1)
+        return "there is no such setting" + (f"; did you mean {match[0]}?" if match else "")
+    message = str(problem["msg"])
+    return message[:1].lower() + message[1:]
+
+
+def _variable(keys: list[str]) -> str | None:
+    """The environment variable that set this key, if one did."""
+    for length in range(len(keys), 0, -1):
+        name = PREFIX + "__".join(keys[:length]).upper()
+        if name in os.environ:
+            return name
+    return None
+
+
+def _line_of(text: str, keys: list[str]) -> int | None:
+    """The line on which a TOML key stands; the section's line where only the section does."""
+    section: list[str] = []
+    found = None
+    for number, line in enumerate(text.splitlines(), start=1):
+        header = re.match(r"\s*\[\s*([^\[\]]+?)\s*\]", line)
+        if header:
+            section = [part.strip().strip("\"'") for part in header[1].split(".")]
+            found = number if section == keys[: len(section)] and found is None else found
+            continue
+        key = re.match(r"\s*([\w.\"'-]+)\s*=", line)
+        if key:
+            path = section + [part.strip("\"'") for part in key[1].split(".")]
+            if path == keys[: len(path)]:
+                return number
+    return found
