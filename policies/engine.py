@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from policies.facts import Attribution, Machine, RunOutcome, WorkloadKind  # noqa: F401
+from policies.facts import Attribution, Machine, MachineState, Purchase
 from policies.rules import Policy, RuleDecision, decide
 from policies.verdicts import QUIET, Decision, Finding, Maturity, Phase, PhaseNow, Wanted
 
@@ -133,10 +133,10 @@ def names_of(case: Case, company: Company, now: datetime) -> Mapping[str, object
         "machine.region": machine.region,
         "machine.name": machine.name,
         "machine.type": machine.machine_type,
-        "machine.state": machine.state.value,
+        "machine.state": _told(machine.state),
         "machine.gpus": machine.gpus,
         "machine.gpu_model": machine.gpu_model,
-        "machine.purchase": machine.purchase.value,
+        "machine.purchase": _told(machine.purchase),
         "machine.hourly_usd": machine.price.hourly_usd,
         "machine.boot_hours": _hours_since(machine.started_at, now),
         "group.size": company.size,
@@ -165,6 +165,11 @@ def _workload_names(case: Case) -> dict[str, object | None]:
         "workload.group": attribution.group,
         "workload.data_class": attribution.data_class,
     }
+
+
+def _told(word: MachineState | Purchase) -> str | None:
+    """An unknown word is left out: a condition on it must not hold by chance."""
+    return None if word.value == "unknown" else word.value
 
 
 def _hours_since(moment: datetime | None, now: datetime) -> float | None:

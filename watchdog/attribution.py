@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
-from policies.facts import Attribution, Machine, Run, WorkloadKind
+from policies.facts import Attribution, Machine, Run, RunOutcome, WorkloadKind
 from watchdog.mapping import Entry, WorkloadMapping
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 """An attribution without a beginning of its own holds for the resource's whole past."""
+
+FOREVER = datetime.max.replace(tzinfo=UTC)
 
 OWN_PREFIXES = ("spend-watchdog:", "spend-watchdog-")
 """The second form is for clouds whose label keys hold no colon."""
@@ -221,18 +223,26 @@ def _with_runs(
     machine: Machine, rest: Attribution, runs: Sequence[Run], now: datetime
 ) -> tuple[Attribution, ...]:
     """Time split at the starts and ends of runs; what no run covers belongs to `rest`."""
-    spans = [(run.started_at, run.ended_at or now, run) for run in runs]
+    spans = [(run.started_at, _end_of(run, now), run) for run in runs]
     spans = sorted((span for span in spans if span[0] < span[1]), key=lambda span: span[0])
-    edges = sorted({BEGINNING, *(edge for begin, end, _ in spans for edge in (begin, end))})
+    edges = {BEGINNING, *(edge for begin, end, _ in spans for edge in (begin, end))}
+    times = sorted(edges - {FOREVER})
     pieces: list[Attribution] = []
     waiting = deque(spans)
     at_work: list[tuple[datetime, datetime, Run]] = []
-    for begin, end in zip(edges, [*edges[1:], None], strict=True):
+    for begin, end in zip(times, [*times[1:], None], strict=True):
         at_work = [span for span in at_work if span[1] > begin]
         while waiting and waiting[0][0] <= begin:
             at_work.append(waiting.popleft())
         pieces.extend(_piece(machine, rest, [run for _, _, run in at_work], begin, end))
     return tuple(_merged(pieces))
+
+
+def _end_of(run: Run, now: datetime) -> datetime:
+    """A run that goes on has no end yet; one whose end nobody told reaches to now at most."""
+    if run.ended_at is not None:
+        return run.ended_at
+    return FOREVER if run.outcome is RunOutcome.RUNNING else now
 
 
 def _piece(

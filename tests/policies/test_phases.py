@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -41,7 +42,7 @@ def hours_of(result: Timeline, phase: Phase) -> float:
 
 
 def host(received: float = 1000.0, cpu: float = 1.0, **columns: Sequence[float]) -> Reading:
-    given_columns = {
+    given_columns: dict[str, Any] = {
         "received_bytes": [received] * 36,
         "sent_bytes": [1000.0] * 36,
         "written_bytes": [1000.0] * 36,

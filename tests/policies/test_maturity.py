@@ -1,0 +1,163 @@
+"""Runs in, maturity out."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from policies.facts import Run, RunCause, RunOutcome, WorkloadKey
+from policies.maturity import assess, matching
+from policies.verdicts import Answer, Maturity, Question, Verdict
+from tests.builders import NOW, run
+
+LLAMA = WorkloadKey(group=None, name="llama")
+
+
+def history(*outcomes: RunOutcome, **common: Any) -> list[Run]:
+    """Hourly runs, the newest ending an hour before `NOW`."""
+    runs = []
+    for index, outcome in enumerate(outcomes):
+        start = NOW - timedelta(hours=len(outcomes) - index + 1)
+        changes = {"started_at": start, "ended_at": start + timedelta(minutes=55)} | common
+        runs.append(run(f"r{index}", outcome=outcome, **changes))
+    return runs
+
+
+def assessed(runs: list[Run]) -> Maturity:
+    return assess(runs, as_of=NOW)[LLAMA]
+
+
+GOOD = [RunOutcome.SUCCEEDED] * 12
+BAD = [RunOutcome.FAILED] * 6
+
+
+def test_a_workload_that_keeps_finishing_is_mature() -> None:
+    maturity = assessed(history(*GOOD))
+    assert maturity.verdict is Verdict.MATURE
+    assert maturity.missing == ()
+    assert maturity.gpu_hours == pytest.approx(11.0)
+
+
+def test_a_workload_that_keeps_failing_is_exploratory_and_says_why() -> None:
+    maturity = assessed(history(*BAD))
+    assert maturity.verdict is Verdict.EXPLORATORY
+    assert maturity.questions[Question.FINISHES].answer is Answer.NO
+    assert "0 of 6 runs" in maturity.missing[0]
+
+
+def test_no_run_is_unknown_and_not_exploratory() -> None:
+    assert assess([], as_of=NOW) == {}
+    only_running = [run(outcome=RunOutcome.RUNNING, ended_at=None)]
+    assert assessed(only_running).verdict is Verdict.UNKNOWN
+    assert assessed(only_running).score is None
+
+
+def test_exits_of_zero_in_the_first_minute_do_not_graduate_a_workload() -> None:
+    runs = [
+        run(
+            f"r{n}",
+            started_at=NOW - timedelta(hours=n + 1),
+            ended_at=NOW - timedelta(hours=n + 1) + timedelta(seconds=20),
+            gpus=800,
+        )
+        for n in range(40)
+    ]
+    maturity = assessed(runs)
+    assert maturity.verdict is Verdict.EXPLORATORY
+    assert any("of over a minute" in missing for missing in maturity.missing)
+
+
+def test_many_runs_without_gpu_hours_do_not_graduate() -> None:
+    maturity = assessed(history(*GOOD, gpus=None))
+    assert maturity.verdict is Verdict.EXPLORATORY
+    assert maturity.gpu_hours is None
+
+
+@pytest.mark.parametrize(
+    "cause", [RunCause.PREEMPTED, RunCause.NODE_FAILURE, RunCause.CAPACITY, RunCause.USER]
+)
+def test_what_is_not_the_works_fault_never_counts_against_it(cause: RunCause) -> None:
+    clean = assessed(history(*GOOD))
+    runs = [
+        *history(*GOOD),
+        *[run(f"x{n}", outcome=RunOutcome.FAILED, cause=cause) for n in range(9)],
+    ]
+    assert assessed(runs).score == clean.score
+    assert assessed(runs).failed == 0
+
+
+def test_a_recent_out_of_memory_keeps_a_workload_exploratory() -> None:
+    oom = history(*GOOD, RunOutcome.FAILED, cause=RunCause.OOM)
+    maturity = assessed(oom)
+    assert maturity.questions[Question.MEMORY].answer is Answer.NO
+
+
+def test_a_predictable_peak_answers_memory_with_figures() -> None:
+    maturity = assessed(history(*GOOD, peak_gpu_memory_mib=62_000.0))
+    answer = maturity.questions[Question.MEMORY]
+    assert answer.answer is Answer.YES
+    assert answer.evidence == "peak memory of the last 8 runs: 60.5–60.5 GiB"
+
+
+def test_a_new_environment_each_time_is_no() -> None:
+    runs = [run(f"r{n}", environment=f"lock-{n}") for n in range(8)]
+    assert assessed(runs).questions[Question.ENVIRONMENT].answer is Answer.NO
+
+
+def test_the_same_image_on_two_hosts_is_portable() -> None:
+    runs = [run("a", image="sha256:1", host="desk"), run("b", image="sha256:1", host="cloud")]
+    assert assessed(runs).questions[Question.PORTABLE].answer is Answer.YES
+
+
+def test_few_runs_are_shrunk_toward_the_rest_of_the_group() -> None:
+    good_group = [run(f"g{n}", workload="other", group="nlp") for n in range(40)]
+    bad_group = [
+        run(f"b{n}", workload="else", group="cv", outcome=RunOutcome.FAILED) for n in range(40)
+    ]
+    one_each = [run("n1", workload="new", group="nlp"), run("n2", workload="new", group="cv")]
+    scores = assess([*good_group, *bad_group, *one_each], as_of=NOW)
+    in_good = scores[WorkloadKey(group="nlp", name="new")].score
+    in_bad = scores[WorkloadKey(group="cv", name="new")].score
+    assert in_good is not None
+    assert in_bad is not None
+    assert in_good > in_bad
+
+
+def test_a_name_is_matched_without_its_group_only_where_it_is_unique() -> None:
+    alone = assess([run(group="nlp")], as_of=NOW)
+    assert matching(alone, LLAMA) is not None
+    two = assess([run("a", group="nlp"), run("b", group="cv")], as_of=NOW)
+    assert matching(two, LLAMA) is None
+    assert matching(alone, WorkloadKey(group="cv", name="llama")) is None
+
+
+outcomes = st.sampled_from([RunOutcome.SUCCEEDED, RunOutcome.FAILED, RunOutcome.CANCELLED])
+
+
+@given(st.lists(outcomes, min_size=1, max_size=30))
+def test_the_score_is_a_probability_inside_its_interval(told: list[RunOutcome]) -> None:
+    maturity = assessed(history(*told))
+    if maturity.score is not None and maturity.low is not None and maturity.high is not None:
+        assert 0.0 <= maturity.low <= maturity.score <= maturity.high <= 1.0
+
+
+@given(st.lists(outcomes, min_size=1, max_size=20))
+def test_one_more_success_never_lowers_the_score_and_a_failure_never_raises_it(
+    told: list[RunOutcome],
+) -> None:
+    runs = history(*told)
+    now = assessed(runs).score or 0.5
+    better = assessed([*runs, run("one-more")]).score or 0.5
+    worse = assessed([*runs, run("one-less", outcome=RunOutcome.FAILED)]).score or 0.5
+    assert worse <= now + 1e-4
+    assert better >= now - 1e-4
+
+
+@given(st.lists(outcomes, min_size=2, max_size=20), st.randoms())
+def test_what_ended_later_changes_nothing_now(told: list[RunOutcome], random: Any) -> None:
+    runs = history(*told)
+    early = NOW - timedelta(hours=random.randint(1, len(told)))
+    known = [each for each in runs if each.ended_at is not None and each.ended_at <= early]
+    assert assess(runs, as_of=early) == assess(known, as_of=early)

@@ -1,0 +1,96 @@
+"""Settings: file, environment, options; and one clear line for each mistake."""
+
+from pathlib import Path
+
+import pytest
+
+from watchdog.settings import SettingsError, load_settings
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+
+def written(text: str) -> Path:
+    path = Path("spend-watchdog.toml")
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refused(config: Path | None = None) -> str:
+    with pytest.raises(SettingsError) as told:
+        load_settings(config)
+    assert told.value.exit_code == 2
+    return str(told.value)
+
+
+def test_without_any_setting_it_observes_into_the_platforms_folder(tmp_path: Path) -> None:
+    settings = load_settings()
+    assert (settings.policy, settings.act, settings.providers) == ("observe", False, None)
+    assert settings.ledger == str(tmp_path / "data" / "spend-watchdog" / "ledger")
+
+
+def test_options_beat_the_environment_and_the_environment_beats_the_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written('ledger = "from-file"\npolicy = "strict"\n')
+    assert load_settings().ledger == "from-file"
+    monkeypatch.setenv("SPEND_WATCHDOG_LEDGER", "from-environment")
+    assert load_settings().ledger == "from-environment"
+    assert load_settings(ledger="from-option").ledger == "from-option"
+    assert load_settings().policy == "strict"
+
+
+def test_lists_are_comma_lists_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPEND_WATCHDOG_PROVIDERS", "aws, local")
+    assert load_settings().providers == ("aws", "local")
+    monkeypatch.setenv("SPEND_WATCHDOG_SLACK__TOKEN", "xoxb-secret")
+    settings = load_settings()
+    assert settings.slack.token is not None
+    assert "xoxb-secret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            'policy = "observe"\nledgr = "x"\n',
+            "spend-watchdog.toml:2: ledgr: there is no such setting; did you mean ledger?",
+        ),
+        (
+            '[slack]\nchannel = "C1"\ntokn = "x"\n',
+            "spend-watchdog.toml:3: slack.tokn: there is no such setting; did you mean token?",
+        ),
+        (
+            'act = "perhaps"\n',
+            "spend-watchdog.toml:1: act: input should be a valid boolean,"
+            " unable to interpret input",
+        ),
+        ("slack = 3\n", "spend-watchdog.toml:1: slack: input should be a valid dictionary"),
+        ("ledger = \n", "spend-watchdog.toml: not TOML: Invalid value (at line 1, column 10)"),
+    ],
+)
+def test_a_mistake_in_the_file_names_file_and_line(text: str, message: str) -> None:
+    written(text)
+    assert refused().startswith(message)
+
+
+def test_a_misspelt_variable_is_no_silent_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPEND_WATCHDOG_POLCY", "strict")
+    assert refused() == (
+        "SPEND_WATCHDOG_POLCY: there is no such setting; did you mean SPEND_WATCHDOG_POLICY?"
+    )
+
+
+def test_a_wrong_value_in_the_environment_names_the_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SPEND_WATCHDOG_ACT", "perhaps")
+    assert refused().startswith("SPEND_WATCHDOG_ACT: input should be a valid boolean")
+
+
+def test_a_named_file_must_exist() -> None:
+    assert refused(Path("no.toml")) == "no.toml: there is no such settings file"

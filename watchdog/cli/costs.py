@@ -1,0 +1,82 @@
+"""`spend-watchdog costs`: what the work cost, and on what the money went."""
+
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from watchdog.cli import options, output
+from watchdog.settings import SettingsError, load_settings
+
+app = typer.Typer()
+
+
+class By(StrEnum):
+    WORKLOAD = "workload"
+    OWNER = "owner"
+    PROVIDER = "provider"
+    REGION = "region"
+    MACHINE = "machine"
+    PHASE = "phase"
+    DAY = "day"
+    KIND = "kind"
+    GROUP = "group"
+
+
+@app.command()
+def costs(
+    *,
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            parser=options.moment,
+            metavar="TIME",
+            help="From this date or time on; 30 days ago unless told.",
+            show_default=False,
+        ),
+    ] = None,
+    until: Annotated[
+        datetime | None,
+        typer.Option(
+            parser=options.moment, metavar="TIME", help="Up to this time; now unless told."
+        ),
+    ] = None,
+    by: Annotated[By, typer.Option(help="What a row is.")] = By.WORKLOAD,
+    workload: Annotated[
+        str | None, typer.Option(help="This workload only.", show_default=False)
+    ] = None,
+    config: options.Config = None,
+    ledger: options.LedgerUrl = None,
+    json: options.Json = False,
+    format: options.Output = options.Format.TABLE,  # noqa: A002 - the option's name
+) -> None:
+    """What each workload cost, phase by phase. Metered at the prices that `prices show` lists."""
+    from watchdog.composition import open_ledger  # noqa: PLC0415 - heavy, and not for --help
+    from watchdog.costs.breakdown import breakdown, table  # noqa: PLC0415
+    from watchdog.workloads import verdicts_by_label  # noqa: PLC0415
+
+    now = datetime.now(UTC)
+    end = until or now
+    start = since or end - timedelta(days=30)
+    if start >= end:
+        raise SettingsError(
+            f"--since {start:%Y-%m-%d %H:%M} is not before --until {end:%Y-%m-%d %H:%M}"
+        )
+    store = open_ledger(load_settings(config, ledger=ledger))
+    verdicts = verdicts_by_label(store, now=now) if by is By.WORKLOAD else {}
+    found = breakdown(
+        store, since=start, until=end, by=by.value, workload=workload, verdicts=verdicts
+    )
+    chosen = options.chosen(format, json=json)
+    if chosen is options.Format.JSON:
+        output.print_json(found.to_json())
+    elif chosen is options.Format.CSV:
+        output.print_csv(found.to_frame())
+    elif found.rows:
+        output.show(table(found))
+    else:
+        output.notice(
+            f"no charge between {start:%Y-%m-%d %H:%M} and {end:%Y-%m-%d %H:%M} UTC:"
+            " run `spend-watchdog patrol` first, or widen --since"
+        )

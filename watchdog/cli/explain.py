@@ -1,0 +1,36 @@
+"""`spend-watchdog explain`: why."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from watchdog.cli import options, output
+from watchdog.settings import load_settings
+
+app = typer.Typer()
+
+
+@app.command()
+def explain(
+    subject: Annotated[
+        str, typer.Argument(metavar="WORKLOAD_OR_MACHINE", help="A name, an id, or group/name.")
+    ],
+    *,
+    events: Annotated[bool, typer.Option("--events", help="Show its history.")] = False,
+    config: options.Config = None,
+    ledger: options.LedgerUrl = None,
+    json: options.Json = False,
+) -> None:
+    """Why a workload or a machine is judged as it is: answers, evidence, and what is missing."""
+    from watchdog.composition import open_ledger  # noqa: PLC0415 - heavy, and not for --help
+    from watchdog.explain import explain as explained  # noqa: PLC0415
+    from watchdog.explain import explain_json, lines  # noqa: PLC0415
+
+    store = open_ledger(load_settings(config, ledger=ledger))
+    told = explained(store, subject, now=datetime.now(UTC))
+    if json:
+        output.print_json(explain_json(told, events=events))
+        return
+    for line in lines(told, events=events):
+        typer.echo(line)

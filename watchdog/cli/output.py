@@ -1,0 +1,58 @@
+"""What goes to standard output, and what to standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console, RenderableType
+
+    from watchdog.gather import Progress
+
+
+def print_json(payload: Mapping[str, object]) -> None:
+    """JSON alone on standard output."""
+    typer.echo(json.dumps(payload, indent=2, ensure_ascii=False))
+
+
+def print_csv(frame: pd.DataFrame) -> None:
+    frame.to_csv(sys.stdout, index=False)
+
+
+def console() -> Console:
+    from rich.console import Console  # noqa: PLC0415 - not needed for JSON
+
+    return Console(highlight=False, soft_wrap=False)
+
+
+def error_console() -> Console:
+    from rich.console import Console  # noqa: PLC0415 - not needed in a pipe
+
+    return Console(stderr=True)
+
+
+def show(*renderables: RenderableType) -> None:
+    target = console()
+    for each in renderables:
+        target.print(each)
+
+
+def notice(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """Steps of long work, on standard error and only where a person looks."""
+    if not sys.stderr.isatty():
+        yield lambda step: None  # noqa: ARG005 - nobody watches
+        return
+    with error_console().status("starting") as status:
+        yield status.update

@@ -1,0 +1,129 @@
+"""`spend-watchdog patrol`: one pass over everything that is watched."""
+
+from __future__ import annotations
+
+import time
+import urllib.request
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from watchdog.cli import options, output
+from watchdog.settings import Settings, SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from watchdog.patrol_report import PatrolReport
+
+app = typer.Typer()
+
+FINE, FINDINGS, UNSEEN = 0, 3, 4
+
+
+@app.command()
+def patrol(
+    *,
+    provider: Annotated[
+        list[str] | None,
+        typer.Option(help="Watch this provider only; repeatable.", metavar="P", show_default=False),
+    ] = None,
+    region: Annotated[
+        list[str] | None,
+        typer.Option(help="Watch this region only; repeatable.", metavar="R", show_default=False),
+    ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(help="Policy file or pack.", metavar="FILE", show_default=False),
+    ] = None,
+    act: Annotated[
+        bool, typer.Option("--act", help="Act on decisions; this version only observes.")
+    ] = False,
+    no_alerts: Annotated[bool, typer.Option("--no-alerts", help="Tell nobody.")] = False,
+    backfill: Annotated[
+        timedelta | None,
+        typer.Option(
+            parser=options.duration,
+            metavar="D",
+            help="Read this far back; a first patrol reads 14d.",
+            show_default=False,
+        ),
+    ] = None,
+    every: Annotated[
+        timedelta | None,
+        typer.Option(
+            parser=options.duration,
+            metavar="D",
+            help="Keep running, one patrol each D.",
+            show_default=False,
+        ),
+    ] = None,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit with 3 where there are findings.")
+    ] = False,
+    config: options.Config = None,
+    ledger: options.LedgerUrl = None,
+    json: options.Json = False,
+) -> None:
+    """Look at every machine with accelerators, judge it, remember it, and tell what burns money.
+
+    Observes only: nothing outside the ledger is changed. Exit codes: 0 fine, 2 settings or policy
+    wrong, 3 findings (with --exit-code), 4 something that was asked for could not be seen.
+    """
+    if act and no_alerts:
+        raise SettingsError("--act with --no-alerts is refused: nothing is stopped unannounced")
+    settings = load_settings(
+        config,
+        providers=tuple(provider) if provider else None,
+        regions=tuple(region) if region else None,
+        policy=policy,
+        ledger=ledger,
+    )
+    if act or settings.act:
+        output.notice("this version observes only: nothing will be stopped")
+    while True:
+        report = _once(settings, backfill, alerts=not no_alerts)
+        _print(report, json=json)
+        _beat(settings)
+        if every is None:
+            raise typer.Exit(_code(report, findings=exit_code))
+        time.sleep(every.total_seconds())
+
+
+def _once(settings: Settings, backfill: timedelta | None, *, alerts: bool) -> PatrolReport:
+    from watchdog.composition import parts_of  # noqa: PLC0415 - heavy, and not for --help
+    from watchdog.patrol import patrol as one_pass  # noqa: PLC0415
+
+    with output.progress() as progress:
+        parts = parts_of(settings, alerts=alerts, progress=progress)
+        return one_pass(parts, now=datetime.now(UTC), backfill=backfill)
+
+
+def _print(report: PatrolReport, *, json: bool) -> None:
+    if json:
+        from watchdog.patrol_json import patrol_json  # noqa: PLC0415
+
+        output.print_json(patrol_json(report))
+        return
+    from watchdog.alerts.console import render  # noqa: PLC0415
+
+    output.show(*render(report))
+
+
+def _beat(settings: Settings) -> None:
+    """Tell the heartbeat's watcher that this patrol ended; its failure is told, not raised."""
+    if settings.heartbeat_url is None:
+        return
+    try:
+        with urllib.request.urlopen(settings.heartbeat_url, timeout=10):  # noqa: S310 - the operator's own
+            pass
+    except (OSError, ValueError) as error:
+        output.notice(f"heartbeat to {settings.heartbeat_url} failed: {error}")
+
+
+def _code(report: PatrolReport, *, findings: bool) -> int:
+    """What could not be seen weighs more than what was found."""
+    if report.gaps:
+        return UNSEEN
+    if findings and any(each.decision.findings for each in report.machines):
+        return FINDINGS
+    return FINE

@@ -1,0 +1,120 @@
+"""`spend-watchdog runs`: run histories."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from watchdog.cli import options, output
+from watchdog.settings import load_settings
+
+if TYPE_CHECKING:
+    from watchdog.runs.files import Imported
+    from watchdog.runs.files import Progress as BytesRead
+
+app = typer.Typer(no_args_is_help=True, help="Run histories: import them, list them.")
+
+COLUMNS = ("run_id", "workload", "started_at", "ended_at", "outcome", "cause", "gpus", "source")
+
+
+@app.command(name="import")
+def import_(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="CSV, JSONL or Parquet.")],
+    *,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse a whole file for one bad row.")
+    ] = False,
+    config: options.Config = None,
+    ledger: options.LedgerUrl = None,
+    json: options.Json = False,
+) -> None:
+    """Bring run histories into the ledger. The same file twice adds nothing.
+
+    Required columns: run_id, workload, started_at, outcome. Each bad row is one line
+    `FILE:LINE: field: why`; good rows enter and the exit code is 4, or with --strict nothing of
+    that file enters and it is 1.
+    """
+    from watchdog.composition import open_ledger  # noqa: PLC0415 - heavy, and not for --help
+    from watchdog.runs.files import exit_code_of, import_files  # noqa: PLC0415
+
+    store = open_ledger(load_settings(config, ledger=ledger))
+    with _bytes_read() as progress:
+        done = import_files(store, files, now=datetime.now(UTC), strict=strict, progress=progress)
+    _tell(done, json=json)
+    if exit_code_of(done):
+        raise typer.Exit(exit_code_of(done))
+
+
+@app.command(name="list")
+def list_(
+    *,
+    workload: Annotated[
+        str | None, typer.Option(help="This workload only.", show_default=False)
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 50,
+    config: options.Config = None,
+    ledger: options.LedgerUrl = None,
+    json: options.Json = False,
+    format: options.Output = options.Format.TABLE,  # noqa: A002 - the option's name
+) -> None:
+    """The newest runs that the ledger knows. Folds in what waits in its inbox."""
+    from watchdog.composition import open_ledger  # noqa: PLC0415 - heavy, and not for --help
+    from watchdog.frames import as_rows, as_table  # noqa: PLC0415
+
+    store = open_ledger(load_settings(config, ledger=ledger))
+    for problem in store.fold_inbox().problems:
+        output.notice(problem)
+    frame = store.query("runs")
+    if workload is not None:
+        frame = frame[frame["workload"] == workload]
+    frame = frame.sort_values("started_at", ascending=False).head(limit)
+    chosen = options.chosen(format, json=json)
+    if chosen is options.Format.JSON:
+        output.print_json({"schema": "spend-watchdog/runs/1", "rows": as_rows(frame)})
+    elif chosen is options.Format.CSV:
+        output.print_csv(frame)
+    elif len(frame):
+        output.show(as_table(frame[list(COLUMNS)], title=f"Runs, the newest {len(frame)}"))
+    else:
+        output.notice("no run is known: `spend-watchdog runs import FILE` brings some in")
+
+
+def _tell(done: Sequence[Imported], *, json: bool) -> None:
+    """Bad rows and notices on standard error; what became of each file where JSON is not asked."""
+    for each in done:
+        for problem in each.problems:
+            output.notice(str(problem))
+        for text in each.notices:
+            output.notice(text)
+        if each.problem_count > len(each.problems):
+            output.notice(f"{each.file}: {each.problem_count - len(each.problems)} more problems")
+        if each.refused is not None:
+            output.notice(f"{each.file}: {each.refused}")
+        if not json:
+            typer.echo(
+                f"{each.file}: {each.rows} rows, {each.added} added, {each.unchanged} known"
+                f" already, {each.bad} bad"
+            )
+    if json:
+        rows = [{**asdict(each), "problems": [asdict(p) for p in each.problems]} for each in done]
+        output.print_json({"schema": "spend-watchdog/import/1", "files": rows})
+
+
+@contextmanager
+def _bytes_read() -> Iterator[BytesRead]:
+    """A bar on standard error, where a person looks at it."""
+    if not sys.stderr.isatty():
+        yield lambda read, total: None  # noqa: ARG005 - nobody watches
+        return
+    from rich.progress import Progress  # noqa: PLC0415 - not needed in a pipe
+
+    with Progress(console=output.error_console(), transient=True) as bar:
+        task = bar.add_task("reading")
+        yield lambda read, total: bar.update(task, completed=read, total=total)

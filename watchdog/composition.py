@@ -1,0 +1,108 @@
+"""The composition root: the one place where settings become real objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from policies.facts import Gap
+from policies.rules import PACKS, Policy, PolicyError, load_pack, load_policy
+from providers.base import Inventory, ProviderUnavailable
+from providers.registry import available
+from watchdog.mapping import NO_MAPPING, MappingError, WorkloadMapping, load_mapping
+from watchdog.patrol import Parts
+
+if TYPE_CHECKING:
+    from watchdog.alerts.message import Alert
+    from watchdog.alerts.slack import Delivery
+    from watchdog.gather import Progress
+    from watchdog.ledger.store import Ledger
+    from watchdog.settings import Settings
+
+
+def open_ledger(settings: Settings, *, read_only: bool = False) -> Ledger:
+    from watchdog.ledger.store import Ledger  # noqa: PLC0415 - heavy, and not for --help
+
+    return Ledger.open(settings.ledger, read_only=read_only)
+
+
+def policy_of(settings: Settings) -> Policy:
+    """A pack's name or a file's path."""
+    name = settings.policy
+    if name in PACKS:
+        return load_pack(name)
+    path = Path(name)
+    if not path.is_file():
+        raise PolicyError(
+            f"{name}: there is no such policy file, and no pack of that name"
+            f" (packs: {', '.join(PACKS)})"
+        )
+    return load_policy(_text(path, PolicyError), origin=name)
+
+
+def mapping_of(settings: Settings) -> WorkloadMapping:
+    if settings.mapping is None:
+        return NO_MAPPING
+    if not settings.mapping.is_file():
+        raise MappingError(f"{settings.mapping}: there is no such mapping file")
+    return load_mapping(_text(settings.mapping, MappingError), origin=str(settings.mapping))
+
+
+def notifiers_of(settings: Settings) -> list[Callable[[Alert], Delivery]]:
+    from watchdog.alerts.slack import notifiers_from  # noqa: PLC0415 - the SDK is heavy
+
+    slack = settings.slack
+    return list(
+        notifiers_from(
+            token=slack.token.get_secret_value() if slack.token else None,
+            channel=slack.channel,
+            webhook_url=slack.webhook_url.get_secret_value() if slack.webhook_url else None,
+            api_url=slack.api_url,
+        )
+    )
+
+
+def providers_of(settings: Settings) -> tuple[list[Inventory], list[Gap]]:
+    """The providers that can be used, and a gap for each that was asked for and cannot."""
+    found = available(settings)
+    usable = [each for each in found.values() if not isinstance(each, ProviderUnavailable)]
+    unavailable = [
+        Gap(provider=name, what="provider", why=str(each))
+        for name, each in found.items()
+        if isinstance(each, ProviderUnavailable)
+    ]
+    return usable, unavailable or ([] if usable else [_nothing_to_watch()])
+
+
+def parts_of(settings: Settings, *, alerts: bool, progress: Progress) -> Parts:
+    """Everything a patrol needs."""
+    policy, mapping = policy_of(settings), mapping_of(settings)
+    usable, unavailable = providers_of(settings)
+    return Parts(
+        providers=usable,
+        unavailable=unavailable,
+        policy=policy,
+        mapping=mapping,
+        ledger=open_ledger(settings),
+        notifiers=notifiers_of(settings) if alerts else (),
+        accepted_gaps=settings.accepted_gaps,
+        version=version("cloud-spend-watchdog"),
+        progress=progress,
+    )
+
+
+def _nothing_to_watch() -> Gap:
+    why = (
+        "no cloud is configured here: sign in (`aws configure` or AWS_PROFILE), or name what to"
+        " watch with --provider; `spend-watchdog doctor` says what is missing"
+    )
+    return Gap(provider="none", what="providers", why=why)
+
+
+def _text(path: Path, error: type[Exception]) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise error(f"{path}: cannot be read: {problem}") from None

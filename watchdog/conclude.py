@@ -1,0 +1,158 @@
+"""Step four of a patrol: accounted machines become judged machines and events worth keeping."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from policies.engine import Case, judge
+from policies.facts import Gap, Machine, Run, WorkloadKey
+from policies.maturity import assess, matching, unknown_maturity
+from policies.rules import Policy
+from policies.verdicts import QUIET, Decision, Maturity, PhaseNow, Wanted
+from watchdog import rows
+from watchdog.attribution import attribution_at
+from watchdog.patrol_report import BackfillLine, JudgedMachine
+from watchdog.timekeeping import Accounted
+
+CENT = Decimal("0.01")
+IDLE_PHASES = frozenset(phase.value for phase in QUIET)
+
+
+def conclude(
+    accounted: Sequence[Accounted],
+    *,
+    runs: Sequence[Run],
+    policy: Policy,
+    advice: Mapping[str, str],
+    now: datetime,
+) -> tuple[JudgedMachine, ...]:
+    """A decision for every machine, with everything that it rests on."""
+    maturities = assess(runs, as_of=now)
+    cases = [_case(each, maturities, advice, now) for each in accounted]
+    decisions = judge(cases, policy, now)
+    return tuple(
+        JudgedMachine(
+            machine=case.machine,
+            attribution=case.attribution,
+            phase=case.phase,
+            maturity=case.maturity,
+            decision=decision,
+        )
+        for case, decision in zip(cases, decisions, strict=True)
+    )
+
+
+def _case(
+    each: Accounted,
+    maturities: Mapping[WorkloadKey, Maturity],
+    advice: Mapping[str, str],
+    now: datetime,
+) -> Case:
+    attribution = attribution_at(each.attributions, now)
+    phase = each.timeline.now
+    return Case(
+        machine=each.machine,
+        attribution=attribution,
+        phase=phase,
+        maturity=matching(maturities, attribution.key) or unknown_maturity(now),
+        pause_usd=_pause_usd(each.machine, phase),
+        advice=advice.get(each.machine.provider),
+    )
+
+
+def _pause_usd(machine: Machine, phase: PhaseNow) -> Decimal | None:
+    minutes, hourly = phase.idle_minutes(), machine.price.hourly_usd
+    if minutes is None or hourly is None:
+        return None
+    return (hourly * Decimal(str(minutes)) / 60).quantize(CENT)
+
+
+def finding_events(judged: Sequence[JudgedMachine], now: datetime) -> list[dict[str, object]]:
+    """One event a finding, under a key that does not change while the finding lasts."""
+    return [
+        rows.event_row(
+            subject=f"{each.machine.id}/{each.machine.boot}",
+            n=f"finding/{finding.rule}/{_since(each, now):%Y%m%dT%H%M%SZ}",
+            at=_since(each, now),
+            kind="finding",
+            machine=each.machine,
+            detail=_detail(each.decision, finding.because),
+            observed_at=now,
+        )
+        for each in judged
+        for finding in each.decision.findings
+    ]
+
+
+def _since(each: JudgedMachine, now: datetime) -> datetime:
+    return each.phase.quiet_since or each.machine.started_at or now
+
+
+def _detail(decision: Decision, because: str) -> Mapping[str, object]:
+    return {"wanted": decision.wanted.value, "because": because, "why": list(decision.why)}
+
+
+def to_be_told(judged: Sequence[JudgedMachine]) -> tuple[JudgedMachine, ...]:
+    """The machines that a person should hear of, dearest first."""
+    told = [
+        each
+        for each in judged
+        if each.decision.findings and each.decision.wanted is not Wanted.LEAVE
+    ]
+    return tuple(
+        sorted(told, key=lambda each: each.machine.price.hourly_usd or Decimal(0), reverse=True)
+    )
+
+
+def backfill_lines(
+    accounted: Sequence[Accounted], advice: Mapping[str, str], now: datetime
+) -> tuple[BackfillLine, ...]:
+    """What each machine did in the time that was metered in this pass, dearest waste first."""
+    lines = [_backfill_line(each, advice, now) for each in accounted if each.charges]
+    return tuple(sorted(lines, key=_waste, reverse=True))
+
+
+def _backfill_line(each: Accounted, advice: Mapping[str, str], now: datetime) -> BackfillLine:
+    idle = [charge for charge in each.charges if charge["x_Phase"] in IDLE_PHASES]
+    unmeasured = [charge for charge in each.charges if charge["x_Phase"] == "unknown"]
+    blind = len(unmeasured) > 1 or (bool(unmeasured) and not idle)
+    return BackfillLine(
+        machine=each.machine.id,
+        name=each.machine.name,
+        workload=attribution_at(each.attributions, now).workload,
+        idle_hours=_hours(idle),
+        idle_usd=_usd(idle),
+        unmeasured_hours=_hours(unmeasured),
+        unmeasured_usd=_usd(unmeasured),
+        total_hours=_hours(each.charges),
+        total_usd=_usd(each.charges),
+        advice=advice.get(each.machine.provider) if blind else None,
+    )
+
+
+def _hours(charges: Sequence[Mapping[str, object]]) -> float:
+    return float(sum((Decimal(str(each["ConsumedQuantity"])) for each in charges), Decimal(0)))
+
+
+def _usd(charges: Sequence[Mapping[str, object]]) -> Decimal | None:
+    """None where any charge is unpriced: a part of the sum is not the sum."""
+    costs = [each["ListCost"] for each in charges]
+    if any(cost is None for cost in costs):
+        return None
+    return sum((Decimal(str(cost)) for cost in costs), Decimal(0))
+
+
+def _waste(line: BackfillLine) -> Decimal:
+    return (line.idle_usd or Decimal(0)) + (line.unmeasured_usd or Decimal(0))
+
+
+def unmatched_mapping(origin: str, entries: int, machines: Sequence[Machine]) -> Gap:
+    """A mapping file that matches nothing is misspelt more often than it is early."""
+    names = sorted({machine.name or machine.native_id for machine in machines})[:5]
+    why = (
+        f"none of the {entries} entries of {origin} matches any of {len(machines)} machines;"
+        f" names seen: {', '.join(names)}"
+    )
+    return Gap(provider="mapping", what="mapping file", why=why)

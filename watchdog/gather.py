@@ -1,0 +1,226 @@
+"""Step one of a patrol: ask every provider at once; what cannot be seen becomes a gap."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from typing import TypeVar
+
+from policies.facts import Gap, Machine, MachineState, Reading, Scope, Transition, Window
+from providers.base import Inventory, Prices, ReadsLifecycle, ReadsUsage, Seen
+
+PERIOD_S = 300
+COARSE_S = 3600
+LOOK_BACK = timedelta(hours=3)
+"""Each patrol reads and meters the last hours again, so that a late metric finds its place."""
+FINE_AT_MOST = timedelta(hours=24)
+"""After a silence of more than a day the older part is read by the hour."""
+BACKFILL = timedelta(days=14)
+
+T = TypeVar("T")
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Windows:
+    """What is read of one scope: the last hours finely, and what nobody watched coarsely."""
+
+    fine: Window
+    coarse: Window | None
+
+    @property
+    def started_at(self) -> datetime:
+        return self.fine.started_at if self.coarse is None else self.coarse.started_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """One scope and the time that was seen of it."""
+
+    scope: Scope
+    windows: Windows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathered:
+    """Everything that the providers told in one pass."""
+
+    machines: tuple[Machine, ...]
+    readings: tuple[Reading, ...]
+    transitions: tuple[Transition, ...]
+    gaps: tuple[Gap, ...]
+    watched: tuple[Watched, ...]
+    api_calls: Mapping[str, int]
+    advice: Mapping[str, str]
+    """By provider, the one line that makes an unmeasured machine visible."""
+    watching_usd: Decimal | None
+
+
+def windows_at(now: datetime, watched_until: datetime | None, backfill: timedelta) -> Windows:
+    """What to read of a scope that was watched until then; None: never.
+
+    All windows begin on a clock hour, because an hour is metered as a whole.
+    """
+    end = now - timedelta(seconds=now.timestamp() % PERIOD_S)
+    fine_from = _hour(now - LOOK_BACK)
+    if watched_until is None:
+        return _windows(_hour(now - backfill), fine_from, end)
+    missed_from = min(fine_from, _hour(watched_until - timedelta(hours=1)))
+    fine_from = max(missed_from, _hour(now - FINE_AT_MOST))
+    return _windows(max(missed_from, _hour(now - backfill)), fine_from, end)
+
+
+def gather(
+    providers: Sequence[Inventory],
+    *,
+    now: datetime,
+    watched_until: Callable[[Scope], datetime | None],
+    backfill: timedelta = BACKFILL,
+    progress: Progress = lambda _: None,
+) -> Gathered:
+    """Ask all providers side by side. One that breaks is a gap, and the others still come."""
+
+    def ask(provider: Inventory) -> Gathered:
+        return _asked(provider, now, watched_until, backfill, progress)
+
+    with ThreadPoolExecutor(max_workers=max(1, len(providers))) as pool:
+        parts = list(pool.map(ask, providers))
+    return Gathered(
+        machines=tuple(each for part in parts for each in part.machines),
+        readings=tuple(each for part in parts for each in part.readings),
+        transitions=tuple(each for part in parts for each in part.transitions),
+        gaps=tuple(each for part in parts for each in part.gaps),
+        watched=tuple(each for part in parts for each in part.watched),
+        api_calls={call: count for part in parts for call, count in part.api_calls.items()},
+        advice={name: text for part in parts for name, text in part.advice.items()},
+        watching_usd=_total(part.watching_usd for part in parts),
+    )
+
+
+def _asked(
+    provider: Inventory,
+    now: datetime,
+    watched_until: Callable[[Scope], datetime | None],
+    backfill: timedelta,
+    progress: Progress,
+) -> Gathered:
+    progress(f"{provider.name}: looking for machines")
+    seen = _guarded(provider, "machines", provider.machines)
+    machines = tuple(_priced(provider, machine) for machine in seen.values)
+    watched = tuple(
+        Watched(scope=scope, windows=windows_at(now, watched_until(scope), backfill))
+        for scope in seen.scopes
+    )
+    progress(f"{provider.name}: reading {len(machines)} machines")
+    usage = _usage(provider, machines, watched)
+    history = _history(provider, machines, watched)
+    return Gathered(
+        machines=machines,
+        readings=usage.values,
+        transitions=history.values,
+        gaps=(*seen.gaps, *usage.gaps, *history.gaps),
+        watched=watched,
+        api_calls=dict(provider.api_calls()),
+        advice={provider.name: provider.how_to_measure} if isinstance(provider, ReadsUsage) else {},
+        watching_usd=provider.watching_usd(),
+    )
+
+
+def _total(amounts: Iterable[Decimal | None]) -> Decimal | None:
+    """A sum of which one part is unknown is unknown."""
+    told = list(amounts)
+    known = [amount for amount in told if amount is not None]
+    return sum(known, Decimal(0)) if len(known) == len(told) else None
+
+
+def _priced(provider: Inventory, machine: Machine) -> Machine:
+    if not isinstance(provider, Prices):
+        return machine
+    return replace(machine, price=provider.price(machine))
+
+
+def _usage(
+    provider: Inventory, machines: Sequence[Machine], watched: Sequence[Watched]
+) -> Seen[Reading]:
+    """Readings of every machine whose meter ran in its scope's windows."""
+    if not isinstance(provider, ReadsUsage):
+        return Seen()
+    asked: dict[Window, list[Machine]] = defaultdict(list)
+    for machine, windows in _in_windows(machines, watched):
+        for window in (windows.coarse, windows.fine):
+            if window is not None and may_have_run(machine, window.started_at):
+                asked[window].append(machine)
+    parts = [
+        _guarded(provider, "GPU metrics", partial(provider.readings, several, window))
+        for window, several in asked.items()
+    ]
+    return Seen(
+        values=tuple(reading for part in parts for reading in part.values),
+        gaps=tuple(dict.fromkeys(gap for part in parts for gap in part.gaps)),
+    )
+
+
+def _history(
+    provider: Inventory, machines: Sequence[Machine], watched: Sequence[Watched]
+) -> Seen[Transition]:
+    """Starts and stops are asked for only where time was missed: the audit trail is slow to ask."""
+    if not isinstance(provider, ReadsLifecycle):
+        return Seen()
+    asked: dict[Window, list[Machine]] = defaultdict(list)
+    for machine, windows in _in_windows(machines, watched):
+        if windows.coarse is not None:
+            whole = replace(windows.coarse, ended_at=windows.fine.ended_at)
+            asked[whole].append(machine)
+    parts = [
+        _guarded(provider, "start and stop history", partial(provider.transitions, several, window))
+        for window, several in asked.items()
+    ]
+    return Seen(
+        values=tuple(each for part in parts for each in part.values),
+        gaps=tuple(gap for part in parts for gap in part.gaps),
+    )
+
+
+def _guarded(provider: Inventory, what: str, ask: Callable[[], Seen[T]]) -> Seen[T]:
+    """An adapter reports gaps itself; what still breaks out of it must not end the patrol."""
+    try:
+        return ask()
+    except Exception as error:  # noqa: BLE001 - whatever it was, it is told and nothing is hidden
+        why = f"the {provider.name} adapter broke: {type(error).__name__}: {error}"
+        return Seen(gaps=(Gap(provider=provider.name, what=what, why=why),))
+
+
+def _in_windows(
+    machines: Sequence[Machine], watched: Sequence[Watched]
+) -> list[tuple[Machine, Windows]]:
+    by_place = {(each.scope.account, each.scope.region): each.windows for each in watched}
+    found = []
+    for machine in machines:
+        windows = by_place.get((machine.account, machine.region))
+        if windows is not None:
+            found.append((machine, windows))
+    return found
+
+
+def may_have_run(machine: Machine, since: datetime) -> bool:
+    """Whether its meter may have run after `since`; a stop at an unknown time counts."""
+    if machine.state in {MachineState.STOPPED, MachineState.TERMINATED}:
+        return machine.stopped_at is None or machine.stopped_at > since
+    return machine.state is not MachineState.PENDING
+
+
+def _windows(coarse_from: datetime, fine_from: datetime, end: datetime) -> Windows:
+    fine = Window(started_at=fine_from, ended_at=max(end, fine_from), period_s=PERIOD_S)
+    if coarse_from >= fine_from:
+        return Windows(fine=fine, coarse=None)
+    coarse = Window(started_at=coarse_from, ended_at=fine_from, period_s=COARSE_S)
+    return Windows(fine=fine, coarse=coarse)
+
+
+def _hour(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)

@@ -1,0 +1,196 @@
+"""One pass: gather, remember, account, judge, tell. Read top to bottom, it is the pipeline.
+
+Facts go to the ledger before anything is told, and the patrol's own row goes last: it is the
+watermark that says this time was watched.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from policies.facts import Gap
+from policies.grids import DEFAULT_LIMITS, PhaseLimits
+from policies.rules import Policy
+from policies.verdicts import Outcome, Result
+from providers.base import Inventory
+from watchdog import rows
+from watchdog.alerts.message import alert_from
+from watchdog.attribution import matches
+from watchdog.conclude import (
+    backfill_lines,
+    conclude,
+    finding_events,
+    to_be_told,
+    unmatched_mapping,
+)
+from watchdog.gather import BACKFILL, Gathered, Progress, gather
+from watchdog.mapping import NO_MAPPING, WorkloadMapping
+from watchdog.patrol_report import BackfillLine, CostOfWatching, PatrolReport
+from watchdog.remember import remember, watermarks
+from watchdog.timekeeping import Accounted, account
+
+if TYPE_CHECKING:
+    from watchdog.alerts.message import Alert
+    from watchdog.alerts.slack import Delivery
+    from watchdog.ledger.store import Ledger
+
+
+def _silent(step: str) -> None:
+    del step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Everything that a patrol works with. The composition root builds it; tests pass their own."""
+
+    providers: Sequence[Inventory]
+    ledger: Ledger
+    policy: Policy
+    unavailable: Sequence[Gap] = ()
+    """Providers that were asked for and cannot be used."""
+    mapping: WorkloadMapping = NO_MAPPING
+    notifiers: Sequence[Callable[[Alert], Delivery]] = ()
+    accepted_gaps: Sequence[str] = ()
+    limits: PhaseLimits = DEFAULT_LIMITS
+    version: str = "unknown"
+    progress: Progress = _silent
+
+
+def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) -> PatrolReport:
+    """Watch everything once, and say what was seen. Observes: nothing outside is changed.
+
+    `backfill`: how far a scope is read back; None reads two weeks where a scope was never watched.
+    """
+    began = time.monotonic()
+    before = {} if backfill is not None else watermarks(parts.ledger)
+    gathered = gather(
+        parts.providers,
+        now=now,
+        watched_until=before.get,
+        backfill=BACKFILL if backfill is None else backfill,
+        progress=parts.progress,
+    )
+    parts.progress("remembering what was seen")
+    memory = remember(parts.ledger, gathered, before=before, limits=parts.limits, now=now)
+    parts.progress("judging")
+    accounted = account(gathered, memory, mapping=parts.mapping, limits=parts.limits, now=now)
+    judged = conclude(
+        accounted, runs=memory.runs, policy=parts.policy, advice=gathered.advice, now=now
+    )
+    _remember_conclusions(parts.ledger, accounted, now)
+    parts.ledger.append("events", finding_events(judged, now))
+    gaps = [*parts.unavailable, *gathered.gaps, *memory.gaps, *_blind_mapping(parts, gathered)]
+    report = PatrolReport(
+        patrol_id=f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}",
+        at=now,
+        mode="observe",
+        machines=judged,
+        storage=(),
+        egress=(),
+        gaps=tuple(gap for gap in dict.fromkeys(gaps) if not accepted(gap, parts.accepted_gaps)),
+        outcomes=(),
+        cost_of_watching=CostOfWatching(
+            api_calls=gathered.api_calls, usd=gathered.watching_usd, seconds=0.0
+        ),
+        backfilled_from=_backfilled_from(gathered),
+        backfill=_backfill(gathered, accounted, now),
+    )
+    parts.progress("telling")
+    report = replace(report, outcomes=_tell(parts, report))
+    return _closed(parts, report, gathered, seconds=time.monotonic() - began)
+
+
+def accepted(gap: Gap, patterns: Sequence[str]) -> bool:
+    """Whether the settings call this gap none: globs over `what`, or `provider:region:what`."""
+    names = (gap.what, f"{gap.provider}:{gap.what}", f"{gap.provider}:{gap.region}:{gap.what}")
+    return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
+
+
+def _remember_conclusions(ledger: Ledger, accounted: Sequence[Accounted], now: datetime) -> None:
+    """Charges, and the whole set of attributions of each machine: the newest set replaces all."""
+    ledger.append("charges", [charge for each in accounted for charge in each.charges])
+    ledger.append(
+        "attributions",
+        rows.attribution_rows((a for each in accounted for a in each.attributions), now),
+    )
+
+
+def _blind_mapping(parts: Parts, gathered: Gathered) -> list[Gap]:
+    entries, machines = parts.mapping.entries, gathered.machines
+    if not entries or not machines:
+        return []
+    if any(matches(entry, machine) for entry in entries for machine in machines):
+        return []
+    return [unmatched_mapping(parts.mapping.origin, len(entries), machines)]
+
+
+def _backfilled_from(gathered: Gathered) -> datetime | None:
+    starts = [each.windows.coarse.started_at for each in gathered.watched if each.windows.coarse]
+    return min(starts, default=None)
+
+
+def _backfill(
+    gathered: Gathered, accounted: Sequence[Accounted], now: datetime
+) -> tuple[BackfillLine, ...]:
+    if _backfilled_from(gathered) is None:
+        return ()
+    return backfill_lines(accounted, gathered.advice, now)
+
+
+def _tell(parts: Parts, report: PatrolReport) -> tuple[Outcome, ...]:
+    """One message for the whole patrol; each machine in it gets the outcome of its delivery."""
+    told = to_be_told(report.machines)
+    alert = alert_from(report)
+    if alert is None:
+        return ()
+    deliveries = [notify(alert) for notify in parts.notifiers]
+    arrived = next((delivery for delivery in deliveries if delivery.delivered), None)
+    if arrived is not None:
+        result, why = Result.DELIVERED, arrived.why
+    elif deliveries:
+        result, why = Result.FAILED, "; ".join(delivery.why for delivery in deliveries)
+    else:
+        result, why = Result.DESCRIBED, "no channel was asked to tell anybody"
+    return tuple(
+        Outcome(machine=each.machine.id, action="notify", result=result, why=why) for each in told
+    )
+
+
+def _closed(
+    parts: Parts, report: PatrolReport, gathered: Gathered, *, seconds: float
+) -> PatrolReport:
+    """Record what was told, then the patrol itself."""
+    delivered = [
+        rows.event_row(
+            subject=f"{each.machine.id}/{each.machine.boot}",
+            n=f"{outcome.result.value}/{report.patrol_id}",
+            at=report.at,
+            kind=outcome.result.value,
+            machine=each.machine,
+            detail={"action": outcome.action, "why": outcome.why},
+            observed_at=report.at,
+        )
+        for outcome in report.outcomes
+        for each in report.machines
+        if each.machine.id == outcome.machine and outcome.result is not Result.DESCRIBED
+    ]
+    parts.ledger.append("events", delivered)
+    row = rows.patrol_row(
+        patrol_id=report.patrol_id,
+        at=report.at,
+        ended_at=report.at + timedelta(seconds=seconds),
+        mode=report.mode,
+        watched=gathered.watched,
+        gaps=report.gaps,
+        api_calls=gathered.api_calls,
+        usd=gathered.watching_usd,
+        version=parts.version,
+    )
+    parts.ledger.append("patrols", [row])
+    return replace(report, cost_of_watching=replace(report.cost_of_watching, seconds=seconds))

@@ -1,0 +1,144 @@
+"""The patrol report in the shape that others script against: `spend-watchdog/patrol/1`."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from policies.facts import EgressMeter, Gap, Machine, Storage
+from policies.verdicts import Outcome
+from watchdog.patrol_report import BackfillLine, JudgedMachine, PatrolReport
+
+SCHEMA = "spend-watchdog/patrol/1"
+
+
+def patrol_json(report: PatrolReport) -> dict[str, object]:
+    """Money is a decimal string, and `null` where unknown; times are RFC 3339 in UTC."""
+    watching = report.cost_of_watching
+    return {
+        "schema": SCHEMA,
+        "at": moment(report.at),
+        "mode": report.mode,
+        "patrol_id": report.patrol_id,
+        "machines": [_machine(each) for each in report.machines],
+        "storage": [_storage(each) for each in report.storage],
+        "egress": [_egress(each) for each in report.egress],
+        "gaps": [_gap(each) for each in report.gaps],
+        "outcomes": [_outcome(each) for each in report.outcomes],
+        "backfill": {
+            "from": moment(report.backfilled_from),
+            "machines": [_backfill(each) for each in report.backfill],
+        },
+        "cost_of_watching": {
+            "api_calls": dict(sorted(watching.api_calls.items())),
+            "usd": money(watching.usd),
+            "seconds": round(watching.seconds, 3),
+        },
+    }
+
+
+def money(amount: Decimal | None) -> str | None:
+    """Plain digits, never an exponent."""
+    return None if amount is None else f"{amount:f}"
+
+
+def moment(at: datetime | None) -> str | None:
+    return None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _machine(each: JudgedMachine) -> dict[str, object]:
+    machine, phase, decision = each.machine, each.phase, each.decision
+    return {
+        **_identity(machine),
+        "owner": each.attribution.owner,
+        "workload": each.attribution.workload,
+        "kind": each.attribution.kind.value,
+        "attributed_by": each.attribution.rule,
+        "phase": phase.phase.value,
+        "idle_minutes": each.idle_minutes,
+        "confidence": phase.confidence,
+        "coverage": phase.coverage,
+        "hourly_cost_usd": money(machine.price.hourly_usd),
+        "price_source": machine.price.source,
+        "verdict": each.maturity.verdict.value,
+        "score": each.maturity.score,
+        "decision": decision.wanted.value,
+        "why": list(decision.why),
+        "vetoes": [{"name": veto.name, "why": veto.why} for veto in decision.vetoes],
+    }
+
+
+def _identity(machine: Machine) -> dict[str, object]:
+    return {
+        "id": machine.id,
+        "provider": machine.provider,
+        "account": machine.account,
+        "region": machine.region,
+        "zone": machine.zone,
+        "name": machine.name,
+        "group": machine.group,
+        "machine_type": machine.machine_type,
+        "state": machine.state.value,
+        "gpus": machine.gpus,
+        "gpu_model": machine.gpu_model,
+        "purchase": machine.purchase.value,
+        "controller": machine.stop_terms.controller,
+        "started_at": moment(machine.started_at),
+    }
+
+
+def _storage(each: Storage) -> dict[str, object]:
+    return {
+        "id": each.id,
+        "kind": each.kind,
+        "workload": None,
+        "size_bytes": each.size_bytes,
+        "monthly_cost_usd": money(each.monthly_cost_usd),
+        "why": list(each.why),
+    }
+
+
+def _egress(each: EgressMeter) -> dict[str, object]:
+    return {
+        "id": each.id,
+        "kind": each.kind,
+        "workload": None,
+        "bytes": each.bytes,
+        "from": moment(each.started_at),
+        "until": moment(each.ended_at),
+        "scope": each.scope,
+        "cost_usd": money(each.cost_usd),
+    }
+
+
+def _gap(gap: Gap) -> dict[str, object]:
+    return {
+        "provider": gap.provider,
+        "account": gap.account,
+        "region": gap.region,
+        "what": gap.what,
+        "why": gap.why,
+        "resource": gap.resource,
+    }
+
+
+def _outcome(outcome: Outcome) -> dict[str, object]:
+    return {
+        "machine": outcome.machine,
+        "action": outcome.action,
+        "result": outcome.result.value,
+        "why": outcome.why,
+    }
+
+
+def _backfill(line: BackfillLine) -> dict[str, object]:
+    return {
+        "machine": line.machine,
+        "name": line.name,
+        "workload": line.workload,
+        "idle_hours": round(line.idle_hours, 3),
+        "idle_usd": money(line.idle_usd),
+        "unmeasured_hours": round(line.unmeasured_hours, 3),
+        "unmeasured_usd": money(line.unmeasured_usd),
+        "total_hours": round(line.total_hours, 3),
+        "total_usd": money(line.total_usd),
+        "advice": line.advice,
+    }

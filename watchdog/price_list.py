@@ -1,0 +1,40 @@
+"""The offline prices as a frame, for `prices show` and for notebooks."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from providers.catalog.offers import rows, sources
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def price_frame(
+    *, provider: str | None, region: str | None, machine_type: str | None
+) -> pd.DataFrame:
+    """One row an offer; None does not filter. `machine_type` may be the beginning of one."""
+    import pandas as pd  # noqa: PLC0415 - the command line must start without it
+
+    wanted = [
+        {
+            "provider": each.provider,
+            "region": each.region,
+            "machine_type": each.machine_type,
+            "purchase": each.purchase.value,
+            "hourly_usd": each.hourly_usd,
+            "source": each.source.name,
+            "as_of": each.source.as_of,
+            "note": each.note,
+        }
+        for each in rows()
+        if (provider is None or each.provider == provider)
+        and (region is None or each.region == region)
+        and (machine_type is None or each.machine_type.startswith(machine_type))
+    ]
+    return pd.DataFrame(wanted)
+
+
+def source_rows() -> list[dict[str, object]]:
+    return [asdict(each) for each in sources()]

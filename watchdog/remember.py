@@ -1,0 +1,129 @@
+"""Step two of a patrol: facts go to the ledger, and what it knows from before comes back."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from policies.facts import Gap, Machine, Run, Scope
+from policies.grids import PhaseLimits
+from policies.phases import Earlier
+from watchdog import rows
+from watchdog.gather import Gathered
+
+if TYPE_CHECKING:
+    from watchdog.ledger.store import Ledger
+
+STORED_AGAIN = timedelta(hours=1)
+"""Readings that begin up to this long before the watermark are stored again: metrics come late."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What the ledger knows once this pass's facts are in it."""
+
+    runs: tuple[Run, ...]
+    observations: Mapping[str, Sequence[rows.Row]]
+    """By machine, the rows of the table `machines`, oldest first."""
+    earlier: Mapping[str, Earlier]
+    """By machine, what is known of its boot from before this pass's readings."""
+    gaps: tuple[Gap, ...]
+    """Records in the inbox that could not be read."""
+
+
+def watermarks(ledger: Ledger) -> dict[Scope, datetime]:
+    """Until when each scope was watched."""
+    return {
+        Scope(
+            provider=str(row["provider"]),
+            account=_text(row["account"]),
+            region=_text(row["region"]),
+        ): _moment(row["watched_until"])
+        for row in ledger.rows("watermarks")
+    }
+
+
+def remember(
+    ledger: Ledger,
+    gathered: Gathered,
+    *,
+    before: Mapping[Scope, datetime],
+    limits: PhaseLimits,
+    now: datetime,
+) -> Memory:
+    """Store machines and readings, fold in the inbox, and read back what judging needs."""
+    folded = ledger.fold_inbox()
+    known = ledger.rows("machines_now")
+    machine_rows = [rows.machine_row(machine, now) for machine in gathered.machines]
+    ledger.append("machines", rows.changed(machine_rows, known))
+    since = {
+        machine.id: before[scope] - STORED_AGAIN
+        for machine in gathered.machines
+        if (scope := scope_of(machine)) in before and not _backfilled(gathered, scope)
+    }
+    frame = rows.readings_frame(gathered.readings, since=since, observed_at=now)
+    ledger.append("readings", frame)
+    return Memory(
+        runs=tuple(rows.run_from(row) for row in ledger.rows("runs")),
+        observations=_observations(ledger),
+        earlier=_earlier(ledger, gathered, limits),
+        gaps=tuple(
+            Gap(provider="ledger", what="inbox", why=problem) for problem in folded.problems
+        ),
+    )
+
+
+def scope_of(machine: Machine) -> Scope:
+    return Scope(provider=machine.provider, account=machine.account, region=machine.region)
+
+
+def _backfilled(gathered: Gathered, scope: Scope) -> bool:
+    return any(each.scope == scope and each.windows.coarse is not None for each in gathered.watched)
+
+
+def _observations(ledger: Ledger) -> dict[str, list[rows.Row]]:
+    found: dict[str, list[rows.Row]] = defaultdict(list)
+    for row in ledger.rows("machines"):
+        found[str(row["id"])].append(row)
+    for several in found.values():
+        several.sort(key=lambda row: _moment(row["observed_at"]))
+    return found
+
+
+def _earlier(ledger: Ledger, gathered: Gathered, limits: PhaseLimits) -> dict[str, Earlier]:
+    """Activity of each machine's current boot from before the finely read hours."""
+    starts = {each.windows.fine.started_at for each in gathered.watched}
+    if not starts:
+        return {}
+    told = ledger.rows(
+        "last_activity",
+        threshold_pct=limits.active_pct,
+        transfer_bytes_per_s=limits.transfer_bytes_per_s,
+        until=min(starts),
+    )
+    return {
+        str(row["resource"]): Earlier(
+            seen_from=_maybe(row["seen_from"]),
+            first_active_at=_maybe(row["first_active_at"]),
+            last_active_at=_maybe(row["last_active_at"]),
+            quiet_measured_s=float(str(row["quiet_measured_s"] or 0.0)),
+        )
+        for row in told
+    }
+
+
+def _moment(value: object) -> datetime:
+    if not isinstance(value, datetime):
+        raise TypeError(f"{value!r} is no time")
+    return value
+
+
+def _maybe(value: object) -> datetime | None:
+    return None if value is None else _moment(value)
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

@@ -1,0 +1,217 @@
+"""Values become rows of the ledger, and rows become values again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from policies.facts import (
+    READING_COLUMNS,
+    Attribution,
+    Gap,
+    Machine,
+    Reading,
+    Run,
+    RunCause,
+    RunOutcome,
+    WorkloadKind,
+)
+from watchdog.gather import Watched
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Row = Mapping[str, object]
+
+
+def machine_row(machine: Machine, observed_at: datetime) -> dict[str, object]:
+    price, terms = machine.price, machine.stop_terms
+    return {
+        "observed_at": observed_at,
+        "id": machine.id,
+        "provider": machine.provider,
+        "account": machine.account,
+        "region": machine.region,
+        "zone": machine.zone,
+        "name": machine.name,
+        "state": machine.state.value,
+        "metered": machine.metered,
+        "machine_type": machine.machine_type,
+        "gpus": machine.gpus,
+        "gpu_model": machine.gpu_model,
+        "gpu_memory_mib": machine.gpu_memory_mib,
+        "purchase": machine.purchase.value,
+        "first_launched_at": machine.first_launched_at,
+        "started_at": machine.started_at,
+        "stopped_at": machine.stopped_at,
+        "machine_group": machine.group,
+        "boot": machine.boot,
+        "hourly_usd": price.hourly_usd,
+        "saves_usd": price.saves_usd,
+        "stopped_hourly_usd": price.stopped_hourly_usd,
+        "price_basis": price.basis,
+        "price_source": price.source,
+        "price_as_of": price.as_of,
+        "price_why": price.why,
+        "tags_json": json.dumps(dict(sorted(machine.tags.items()))),
+        "stop_terms_json": json.dumps({f.name: getattr(terms, f.name) for f in fields(terms)}),
+        "operating_system": machine.operating_system,
+        "controller": terms.controller,
+    }
+
+
+def changed(rows: Sequence[dict[str, object]], before: Iterable[Row]) -> list[dict[str, object]]:
+    """The machine rows that say something new; `before` holds the newest row of each machine."""
+    known = {row["id"]: {**row, "observed_at": None} for row in before}
+    return [row for row in rows if {**row, "observed_at": None} != known.get(row["id"])]
+
+
+def readings_frame(
+    readings: Sequence[Reading], *, since: Mapping[str, datetime], observed_at: datetime
+) -> pd.DataFrame:
+    """One row a measured interval, built by columns. `since`: by resource, what is stored already.
+
+    An interval in which nothing was measured has no row: a row would read as a number.
+    """
+    import numpy as np  # noqa: PLC0415 - the command line must start without it
+    import pandas as pd  # noqa: PLC0415
+
+    frames = []
+    for reading in readings:
+        values = {name: _floats(np, getattr(reading, name)) for name in READING_COLUMNS}
+        told = [column for column in values.values() if column is not None]
+        keep = ~np.isnan(np.vstack(told)).all(axis=0)
+        start_s = int(reading.started_at.timestamp())
+        starts = start_s + reading.period_s * np.arange(reading.intervals)
+        if reading.resource in since:
+            keep &= starts >= since[reading.resource].timestamp()
+        if not keep.any():
+            continue
+        starts = starts[keep]
+        missing = np.full(len(starts), np.nan)
+        columns = {n: missing if c is None else c[keep] for n, c in values.items()}
+        frames.append(
+            pd.DataFrame(
+                {
+                    "resource": reading.resource,
+                    "gpu": reading.gpu,
+                    "source": reading.source,
+                    "started_s": starts,
+                    "ended_s": starts + reading.period_s,
+                    **columns,
+                }
+            )
+        )
+    if not frames:
+        return pd.DataFrame()
+    frame = pd.concat(frames, ignore_index=True)
+    frame["started_at"] = pd.to_datetime(frame.pop("started_s"), unit="s", utc=True)
+    frame["ended_at"] = pd.to_datetime(frame.pop("ended_s"), unit="s", utc=True)
+    frame["date"] = frame["started_at"].dt.strftime("%Y-%m-%d")
+    frame["coverage"] = frame["utilisation_max_pct"].notna().astype(float)
+    frame["workload"] = None
+    frame["observed_at"] = observed_at
+    return frame
+
+
+def _floats(np: Any, column: object) -> Any:
+    return None if column is None else np.frombuffer(column)
+
+
+def attribution_rows(
+    attributions: Iterable[Attribution], observed_at: datetime
+) -> list[dict[str, object]]:
+    return [
+        {
+            "resource": each.resource,
+            "gpu": each.gpu,
+            "started_at": each.started_at,
+            "ended_at": each.ended_at,
+            "workload": each.workload,
+            "workload_group": each.group,
+            "owner": each.owner,
+            "kind": each.kind.value,
+            "data_class": each.data_class,
+            "share": each.share,
+            "rule": each.rule,
+            "observed_at": observed_at,
+        }
+        for each in attributions
+    ]
+
+
+def run_from(row: Row) -> Run:
+    """A run of the ledger's view `runs`."""
+    values = {f.name: row[f.name] for f in fields(Run) if f.name in row}
+    values["group"] = row["workload_group"]
+    values["outcome"] = RunOutcome(str(row["outcome"]))
+    values["kind"] = WorkloadKind(str(row["kind"] or "unknown"))
+    values["cause"] = None if row["cause"] is None else RunCause(str(row["cause"]))
+    return Run(**values)  # type: ignore[arg-type]
+
+
+def patrol_row(
+    *,
+    patrol_id: str,
+    at: datetime,
+    ended_at: datetime,
+    mode: str,
+    watched: Sequence[Watched],
+    gaps: Sequence[Gap],
+    api_calls: Mapping[str, int],
+    usd: Decimal | None,
+    version: str,
+) -> dict[str, object]:
+    scopes = [
+        {
+            "provider": each.scope.provider,
+            "account": each.scope.account,
+            "region": each.scope.region,
+            "watched_from": _text(each.windows.started_at),
+            "watched_until": _text(each.windows.fine.ended_at),
+        }
+        for each in watched
+    ]
+    return {
+        "patrol_id": patrol_id,
+        "at": at,
+        "started_at": at,
+        "ended_at": ended_at,
+        "mode": mode,
+        "scopes_json": json.dumps(scopes),
+        "gaps_json": json.dumps([{f.name: getattr(g, f.name) for f in fields(g)} for g in gaps]),
+        "api_calls_json": json.dumps(dict(sorted(api_calls.items()))),
+        "usd": usd,
+        "seconds": (ended_at - at).total_seconds(),
+        "version": version,
+    }
+
+
+def event_row(
+    *,
+    subject: str,
+    n: str,
+    at: datetime,
+    kind: str,
+    machine: Machine | None,
+    detail: Mapping[str, object],
+    observed_at: datetime,
+) -> dict[str, object]:
+    return {
+        "subject": subject,
+        "n": n,
+        "at": at,
+        "kind": kind,
+        "machine": None if machine is None else machine.id,
+        "boot": None if machine is None else machine.boot,
+        "detail_json": json.dumps(detail, default=str),
+        "observed_at": observed_at,
+    }
+
+
+def _text(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

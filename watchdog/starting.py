@@ -1,0 +1,92 @@
+"""What `init` writes and prints: a settings file, roles, a mapping file, a Slack manifest."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from policies.facts import Machine
+from watchdog.attribution import attribution_at, attributions_of, without_counter
+from watchdog.mapping import NO_MAPPING, SCHEMA
+
+SETTINGS = """\
+# Settings of the cloud spend watchdog. Every line is optional; a commented one is the default.
+# The environment beats this file: SPEND_WATCHDOG_LEDGER, SPEND_WATCHDOG_SLACK__TOKEN, and so on.
+
+# Where it remembers: a folder, or s3://, gs:// or az:// for a Lambda or several hosts.
+# ledger = "{ledger}"
+
+# What it wants: a pack (observe, default, strict) or the path of a policy file.
+policy = "observe"
+
+# Which machines serve which workload, for machines without tags.
+# mapping = "mapping.yaml"
+
+# Which clouds: every one that is installed and has credentials, unless named here.
+# providers = ["aws"]
+# regions = ["us-east-1"]
+
+# Known gaps that do not make a patrol exit with 4, as globs: "what" or "provider:region:what".
+# accepted_gaps = ["start and stop history"]
+
+# Called after every patrol, so that somebody notices when the watchdog itself falls silent.
+# heartbeat_url = "https://example.com/heartbeat"
+
+[slack]
+# channel = "C0123456789"
+# The token belongs in the environment: SPEND_WATCHDOG_SLACK__TOKEN
+"""
+
+SLACK_MANIFEST = {
+    "display_information": {
+        "name": "Spend Watchdog",
+        "description": "Tells which rented GPUs wait for a person, and what that costs.",
+    },
+    "features": {"bot_user": {"display_name": "spend-watchdog", "always_online": True}},
+    "oauth_config": {"scopes": {"bot": ["chat:write", "chat:write.public"]}},
+    "settings": {"org_deploy_enabled": False, "socket_mode_enabled": False},
+}
+
+
+def settings_text(ledger: str) -> str:
+    return SETTINGS.format(ledger=ledger)
+
+
+def manifest_text() -> str:
+    return json.dumps(SLACK_MANIFEST, indent=2)
+
+
+def mapping_text(machines: Sequence[Machine], now: datetime) -> str:
+    """A mapping file for the machines that no tag attributes; a comment says what each one is."""
+    lines = [
+        f"schema: {SCHEMA}",
+        "# Name the work of each machine; globs match, the first entry that fits decides.",
+        "# kind is one of training, batch, notebook, service; a service is never stopped.",
+        "workloads:",
+    ]
+    entries = list(_entries(machines, now))
+    if not entries:
+        lines[-1] = "workloads: []  # every machine that was seen is attributed by its tags"
+    return "\n".join([*lines, *entries]) + "\n"
+
+
+def _entries(machines: Sequence[Machine], now: datetime) -> Iterable[str]:
+    by_name: dict[str, list[Machine]] = defaultdict(list)
+    for machine in machines:
+        told = attributions_of(machine, mapping=NO_MAPPING, runs=(), now=now)
+        if machine.name and attribution_at(told, now).rule == "name without its counter":
+            by_name[without_counter(machine.name)].append(machine)
+    for name, several in sorted(by_name.items()):
+        types = ", ".join(sorted({machine.machine_type for machine in several}))
+        glob = f"{name}*" if len(several) > 1 else str(several[0].name)
+        yield f"  - workload: {_quoted(name)}  # {len(several)} × {types}"
+        yield "    # group: my-team"
+        yield "    # kind: training"
+        yield f"    match: {{name: {_quoted(glob)}}}"
+
+
+def _quoted(text: str) -> str:
+    """Names come from tags that anyone can set: JSON's quoting is YAML's too."""
+    return json.dumps(text)

@@ -1,0 +1,99 @@
+"""Step three of a patrol: each machine's time gets an owner, a phase and a price."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from policies.facts import Attribution, Machine, Reading, Transition
+from policies.grids import PhaseLimits
+from policies.phases import NOTHING_EARLIER, Span, Timeline, timeline
+from providers.catalog.offers import board_power_w
+from watchdog.attribution import attributions_of, runs_by_machine
+from watchdog.costs.metering import charges_for, spans_of
+from watchdog.gather import Gathered, Windows
+from watchdog.mapping import WorkloadMapping
+from watchdog.remember import Memory, scope_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accounted:
+    """One machine with its phases, its charges and the workloads that they belong to."""
+
+    machine: Machine
+    attributions: tuple[Attribution, ...]
+    timeline: Timeline
+    charges: tuple[Mapping[str, object], ...]
+
+
+def account(
+    gathered: Gathered,
+    memory: Memory,
+    *,
+    mapping: WorkloadMapping,
+    limits: PhaseLimits,
+    now: datetime,
+) -> tuple[Accounted, ...]:
+    """Every machine's time since its scope's window began."""
+    windows = {each.scope: each.windows for each in gathered.watched}
+    readings = _by_resource(gathered.readings)
+    transitions = _by_machine(gathered.transitions)
+    runs = runs_by_machine(gathered.machines, memory.runs)
+    found = []
+    for machine in gathered.machines:
+        spans = _spans(machine, windows.get(scope_of(machine)), transitions, memory, now)
+        line = timeline(
+            readings[machine.id],
+            spans=spans,
+            until=now,
+            gpus=machine.gpus,
+            board_power_w=board_power_w(machine.gpu_model or ""),
+            limits=limits,
+            earlier=memory.earlier.get(machine.id, NOTHING_EARLIER),
+        )
+        found.append(
+            Accounted(
+                machine=machine,
+                attributions=attributions_of(
+                    machine, mapping=mapping, runs=runs.get(machine.id, []), now=now
+                ),
+                timeline=line,
+                charges=tuple(charges_for(machine, line.stretches, observed_at=now)),
+            )
+        )
+    return tuple(found)
+
+
+def _spans(
+    machine: Machine,
+    windows: Windows | None,
+    transitions: Mapping[str, Sequence[Transition]],
+    memory: Memory,
+    now: datetime,
+) -> tuple[Span, ...]:
+    """When the machine ran inside the windows. A scope that was not seen whole has no spans."""
+    if windows is None:
+        return ()
+    return spans_of(
+        machine,
+        transitions.get(machine.id, ()),
+        memory.observations.get(machine.id, ()),
+        windows.started_at,
+        now,
+    )
+
+
+def _by_resource(readings: Sequence[Reading]) -> Mapping[str, list[Reading]]:
+    found: dict[str, list[Reading]] = defaultdict(list)
+    for reading in readings:
+        found[reading.resource].append(reading)
+    return found
+
+
+def _by_machine(transitions: Sequence[Transition]) -> Mapping[str, list[Transition]]:
+    found: dict[str, list[Transition]] = defaultdict(list)
+    for transition in transitions:
+        found[transition.machine].append(transition)
+    return found
