@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import isnan
 from typing import TypeAlias
 
 import numpy as np
@@ -167,7 +168,7 @@ def _host_grid(host: Reading, limits: PhaseLimits) -> Grid:
 
 
 def _rows(columns: Sequence[Series]) -> Floats:
-    return np.vstack([np.frombuffer(column) for column in columns])
+    return np.frombuffer(b"".join(columns)).reshape(len(columns), -1)
 
 
 def _columns(readings: Sequence[Reading], name: str) -> Floats | None:
@@ -242,12 +243,11 @@ def _last_values(readings: Sequence[Reading], gpus: int | None) -> str:
 
 
 def _last_value(reading: Reading) -> str:
-    utilisation = np.frombuffer(reading.utilisation_max_pct)
-    known = np.flatnonzero(~np.isnan(utilisation))
-    if not len(known):
-        return f"GPU {reading.gpu}: not measured"
-    last = int(known[-1])
-    text = f"GPU {reading.gpu}: {utilisation[last]:.0f} %"
-    if reading.memory_used_mib is None or np.isnan(reading.memory_used_mib[last]):
-        return text
-    return f"{text}, {reading.memory_used_mib[last] / 1024:.1f} GiB held"
+    for index in range(reading.intervals - 1, -1, -1):
+        used = reading.utilisation_max_pct[index]
+        if not isnan(used):
+            held = reading.memory_used_mib
+            if held is None or isnan(held[index]):
+                return f"GPU {reading.gpu}: {used:.0f} %"
+            return f"GPU {reading.gpu}: {used:.0f} %, {held[index] / 1024:.1f} GiB held"
+    return f"GPU {reading.gpu}: not measured"
