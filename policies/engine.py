@@ -107,6 +107,8 @@ def _as_ruled(case: Case, ruled: RuleDecision, company: Company) -> Decision:
         why.insert(0, f"{company.unmeasured} machines of its group are unmeasured")
     if wanted is not Wanted.LEAVE and case.machine.stop_terms.can_stop is not True:
         why.append(case.machine.stop_terms.why)
+    if wanted is not Wanted.LEAVE and not case.phase.sees_gpus and case.advice:
+        why.append(case.advice)
     return Decision(
         machine=case.machine.id, wanted=wanted, findings=_findings(case, ruled), why=tuple(why)
     )

@@ -233,10 +233,11 @@ def _runs(mask: Mask) -> Iterable[tuple[int, int]]:
 
 
 def _last_values(readings: Sequence[Reading], gpus: int | None) -> str:
-    """`GPU 0: 0 % and 61.2 GiB; GPU 1: 97 %`, from the newest interval that each one has."""
-    told = [_last_value(reading) for reading in readings[:8]]
-    if len(readings) > len(told):
-        told.append(f"and {len(readings) - len(told)} more")
+    """`GPU 0, 1: 0 %, 0.0 GiB held; GPU 2: 97 %`, from the newest interval that each one has."""
+    alike: dict[str, list[str]] = {}
+    for reading in readings:
+        alike.setdefault(_last_value(reading), []).append(str(reading.gpu))
+    told = [f"GPU {', '.join(names)}: {value}" for value, names in alike.items()]
     if gpus is not None and len(readings) < gpus:
         told.append(f"{gpus - len(readings)} of {gpus} GPUs report nothing")
     return "; ".join(told)
@@ -248,6 +249,6 @@ def _last_value(reading: Reading) -> str:
         if not isnan(used):
             held = reading.memory_used_mib
             if held is None or isnan(held[index]):
-                return f"GPU {reading.gpu}: {used:.0f} %"
-            return f"GPU {reading.gpu}: {used:.0f} %, {held[index] / 1024:.1f} GiB held"
-    return f"GPU {reading.gpu}: not measured"
+                return f"{used:.0f} %"
+            return f"{used:.0f} %, {held[index] / 1024:.1f} GiB held"
+    return "not measured"

@@ -11,6 +11,7 @@ from policies.facts import Reading
 from policies.grids import (
     CODE,
     DEFAULT_LIMITS,
+    FALLBACK_SIGNAL,
     NO_MEMORY_SIGNAL,
     PHASES,
     QUIET_CODES,
@@ -25,10 +26,13 @@ from policies.verdicts import QUIET, Phase, PhaseNow, Stretch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """A stretch between a start of the machine and its end; `ended_at` None while it runs."""
+    """A stretch between a start of the machine and its end, or a later part of one."""
 
     started_at: datetime
     ended_at: datetime | None
+    """None while it runs."""
+    booted_at: datetime | None = None
+    """When the machine booted, at `started_at` or before; None: nobody knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,10 +96,10 @@ def timeline(
 
 def _with_setup(grid: Grid, span: Span, earlier: Earlier, limits: PhaseLimits) -> Grid:
     """The same grid with the time before the first sustained activity of this boot as set-up."""
-    if earlier.first_active_at is not None:
+    if earlier.first_active_at is not None or span.booted_at is None:
         return grid
-    begin = _index(grid, span.started_at)
-    end = _index(grid, span.started_at + limits.setup)
+    begin = _index(grid, span.booted_at)
+    end = _index(grid, span.booted_at + limits.setup)
     if end <= 0 or begin >= len(grid.codes):
         return grid
     after_boot = grid.codes[max(0, begin) :] == CODE[Phase.ACTIVE]
@@ -221,13 +225,14 @@ def _pause(
     busy = np.flatnonzero(~quiet & ~unknown)
     after = begin + (int(busy[-1]) + 1 if len(busy) else 0)
     first = after + int(np.argmax(quiet[after - begin :]))
-    since = max(span.started_at, _moment(grid.started_s + first * grid.period_s))
+    boot = span.booted_at or span.started_at
+    since = max(boot, _moment(grid.started_s + first * grid.period_s))
     if len(busy) or first != begin:
         return first, since
     if earlier.last_active_at is not None:
-        return first, max(span.started_at, min(since, earlier.last_active_at))
+        return first, max(boot, min(since, earlier.last_active_at))
     if earlier.seen_from is not None:
-        return first, min(since, max(earlier.seen_from, span.started_at + limits.setup))
+        return first, min(since, max(earlier.seen_from, boot + limits.setup))
     return first, since
 
 
@@ -252,6 +257,7 @@ def _phase_now(
         why=tuple(why),
         source=grid.source,
         measured_until=newest,
+        sees_gpus=grid.signal > FALLBACK_SIGNAL,
     )
 
 
@@ -264,6 +270,7 @@ def _unknown_now(grid: Grid, newest: datetime | None, why: str) -> PhaseNow:
         why=(why,) if why == grid.last_values else (why, grid.last_values),
         source=grid.source,
         measured_until=newest,
+        sees_gpus=grid.signal > FALLBACK_SIGNAL,
     )
 
 

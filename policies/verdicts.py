@@ -47,6 +47,8 @@ class PhaseNow:
     source: str | None
     measured_until: datetime | None
     """End of the newest interval in which utilisation was measured."""
+    sees_gpus: bool = True
+    """False: CPU, network and disk stood in for GPU metrics that nobody reports."""
 
     def idle_minutes(self) -> float | None:
         """Minutes without activity up to the newest measurement; 0 while active."""

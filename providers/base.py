@@ -5,8 +5,9 @@ only for a mistake of the programmer. Every call to the outside is counted by it
 provider's own words, `service:Operation`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from policies.facts import Gap, Machine, Price, Reading, Scope, Transition, Window
@@ -38,9 +39,19 @@ class Inventory(Protocol):
     def api_calls(self) -> Mapping[str, int]:
         """Requests sent so far, retries included, by `service:Operation`."""
 
+    def role_text(self) -> str:
+        """The least role that watching needs, in the provider's own language."""
+
+    def watching_usd(self) -> Decimal | None:
+        """What the calls so far cost at list price; None where unknown."""
+
 
 @runtime_checkable
 class ReadsUsage(Protocol):
+    @property
+    def how_to_measure(self) -> str:
+        """The one line that makes a machine without GPU metrics visible."""
+
     def readings(self, machines: Sequence[Machine], window: Window) -> Seen[Reading]:
         """Readings of these machines; a machine without any is simply absent."""
 
@@ -57,5 +68,22 @@ class Prices(Protocol):
         """The price of one hour of this machine; unknown stays unknown."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """One thing that was tried out, for `doctor`."""
+
+    what: str
+    ok: bool | None
+    """None: works, but with something left out."""
+    told: str
+    """What was found, and how to mend it. One line."""
+
+
+@runtime_checkable
+class ChecksItself(Protocol):
+    def probes(self) -> Iterator[Probe]:
+        """Credentials, permissions and metrics, by dry runs where the cloud has them."""
+
+
 class ProviderUnavailable(Exception):  # noqa: N818 - it is a state, told to the user as a gap
-    """The provider cannot be used here: its SDK or its credentials are missing. Says how to fix it."""
+    """The provider cannot be used here: no SDK or no credentials. Says how to mend it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +14,7 @@ from watchdog.mapping import NO_MAPPING, MappingError, WorkloadMapping, load_map
 from watchdog.patrol import Parts
 
 if TYPE_CHECKING:
-    from watchdog.alerts.message import Alert
-    from watchdog.alerts.slack import Delivery
+    from watchdog.alerts.delivery import Notifier
     from watchdog.gather import Progress
     from watchdog.ledger.store import Ledger
     from watchdog.settings import Settings
@@ -50,7 +48,7 @@ def mapping_of(settings: Settings) -> WorkloadMapping:
     return load_mapping(_text(settings.mapping, MappingError), origin=str(settings.mapping))
 
 
-def notifiers_of(settings: Settings) -> list[Callable[[Alert], Delivery]]:
+def notifiers_of(settings: Settings) -> list[Notifier]:
     from watchdog.alerts.slack import notifiers_from  # noqa: PLC0415 - the SDK is heavy
 
     slack = settings.slack

@@ -10,7 +10,7 @@ from policies.engine import Case, judge
 from policies.facts import Gap, Machine, Run, WorkloadKey
 from policies.maturity import assess, matching, unknown_maturity
 from policies.rules import Policy
-from policies.verdicts import QUIET, Decision, Maturity, PhaseNow, Wanted
+from policies.verdicts import QUIET, Decision, Maturity, PhaseNow
 from watchdog import rows
 from watchdog.attribution import attribution_at
 from watchdog.patrol_report import BackfillLine, JudgedMachine
@@ -92,18 +92,6 @@ def _since(each: JudgedMachine, now: datetime) -> datetime:
 
 def _detail(decision: Decision, because: str) -> Mapping[str, object]:
     return {"wanted": decision.wanted.value, "because": because, "why": list(decision.why)}
-
-
-def to_be_told(judged: Sequence[JudgedMachine]) -> tuple[JudgedMachine, ...]:
-    """The machines that a person should hear of, dearest first."""
-    told = [
-        each
-        for each in judged
-        if each.decision.findings and each.decision.wanted is not Wanted.LEAVE
-    ]
-    return tuple(
-        sorted(told, key=lambda each: each.machine.price.hourly_usd or Decimal(0), reverse=True)
-    )
 
 
 def backfill_lines(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
@@ -20,13 +20,12 @@ from policies.rules import Policy
 from policies.verdicts import Outcome, Result
 from providers.base import Inventory
 from watchdog import rows
-from watchdog.alerts.message import alert_from
+from watchdog.alerts.message import alert_from, told_machines
 from watchdog.attribution import matches
 from watchdog.conclude import (
     backfill_lines,
     conclude,
     finding_events,
-    to_be_told,
     unmatched_mapping,
 )
 from watchdog.gather import BACKFILL, Gathered, Progress, gather
@@ -36,8 +35,7 @@ from watchdog.remember import remember, watermarks
 from watchdog.timekeeping import Accounted, account
 
 if TYPE_CHECKING:
-    from watchdog.alerts.message import Alert
-    from watchdog.alerts.slack import Delivery
+    from watchdog.alerts.delivery import Delivery, Notifier
     from watchdog.ledger.store import Ledger
 
 
@@ -55,7 +53,7 @@ class Parts:
     unavailable: Sequence[Gap] = ()
     """Providers that were asked for and cannot be used."""
     mapping: WorkloadMapping = NO_MAPPING
-    notifiers: Sequence[Callable[[Alert], Delivery]] = ()
+    notifiers: Sequence[Notifier] = ()
     accepted_gaps: Sequence[str] = ()
     limits: PhaseLimits = DEFAULT_LIMITS
     version: str = "unknown"
@@ -98,12 +96,12 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
         cost_of_watching=CostOfWatching(
             api_calls=gathered.api_calls, usd=gathered.watching_usd, seconds=0.0
         ),
+        watched=tuple(each.scope for each in gathered.watched),
         backfilled_from=_backfilled_from(gathered),
         backfill=_backfill(gathered, accounted, now),
     )
     parts.progress("telling")
-    report = replace(report, outcomes=_tell(parts, report))
-    return _closed(parts, report, gathered, seconds=time.monotonic() - began)
+    return _closed(parts, _told(parts, report), gathered, began)
 
 
 def accepted(gap: Gap, patterns: Sequence[str]) -> bool:
@@ -143,29 +141,39 @@ def _backfill(
     return backfill_lines(accounted, gathered.advice, now)
 
 
-def _tell(parts: Parts, report: PatrolReport) -> tuple[Outcome, ...]:
+def _told(parts: Parts, report: PatrolReport) -> PatrolReport:
     """One message for the whole patrol; each machine in it gets the outcome of its delivery."""
-    told = to_be_told(report.machines)
     alert = alert_from(report)
     if alert is None:
-        return ()
+        return report
     deliveries = [notify(alert) for notify in parts.notifiers]
+    result, why = _result(deliveries)
+    failures = [_undelivered(delivery) for delivery in deliveries if not delivery.delivered]
+    outcomes = tuple(
+        Outcome(machine=each.machine.id, action="notify", result=result, why=why)
+        for each in told_machines(report.machines)
+    )
+    return replace(report, outcomes=outcomes, gaps=(*report.gaps, *failures))
+
+
+def _result(deliveries: Sequence[Delivery]) -> tuple[Result, str]:
+    """One channel that a person reads is enough."""
     arrived = next((delivery for delivery in deliveries if delivery.delivered), None)
     if arrived is not None:
-        result, why = Result.DELIVERED, arrived.why
-    elif deliveries:
-        result, why = Result.FAILED, "; ".join(delivery.why for delivery in deliveries)
-    else:
-        result, why = Result.DESCRIBED, "no channel was asked to tell anybody"
-    return tuple(
-        Outcome(machine=each.machine.id, action="notify", result=result, why=why) for each in told
-    )
+        return Result.DELIVERED, arrived.why
+    if deliveries:
+        return Result.FAILED, "; ".join(delivery.why for delivery in deliveries)
+    return Result.DESCRIBED, "no channel was asked to tell anybody"
 
 
-def _closed(
-    parts: Parts, report: PatrolReport, gathered: Gathered, *, seconds: float
-) -> PatrolReport:
+def _undelivered(delivery: Delivery) -> Gap:
+    """Nobody heard of it: that must not look like a quiet patrol."""
+    return Gap(provider="slack", what="alert", why=f"{delivery.channel}: {delivery.why}")
+
+
+def _closed(parts: Parts, report: PatrolReport, gathered: Gathered, began: float) -> PatrolReport:
     """Record what was told, then the patrol itself."""
+    seconds = time.monotonic() - began
     delivered = [
         rows.event_row(
             subject=f"{each.machine.id}/{each.machine.boot}",

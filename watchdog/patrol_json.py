@@ -1,5 +1,6 @@
 """The patrol report in the shape that others script against: `spend-watchdog/patrol/1`."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -22,6 +23,7 @@ def patrol_json(report: PatrolReport) -> dict[str, object]:
         "storage": [_storage(each) for each in report.storage],
         "egress": [_egress(each) for each in report.egress],
         "gaps": [_gap(each) for each in report.gaps],
+        "watched": [asdict(scope) for scope in report.watched],
         "outcomes": [_outcome(each) for each in report.outcomes],
         "backfill": {
             "from": moment(report.backfilled_from),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from policies.facts import Attribution, EgressMeter, Gap, Machine, Storage
+from policies.facts import Attribution, EgressMeter, Gap, Machine, Scope, Storage
 from policies.verdicts import Decision, Maturity, Outcome, PhaseNow
 
 
@@ -64,5 +64,7 @@ class PatrolReport:
     """Accepted gaps are left out."""
     outcomes: tuple[Outcome, ...]
     cost_of_watching: CostOfWatching
+    watched: tuple[Scope, ...] = ()
+    """The places that were seen whole."""
     backfill: tuple[BackfillLine, ...] = ()
     backfilled_from: datetime | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from policies.facts import Attribution, Machine, Reading, Transition
@@ -12,7 +12,9 @@ from policies.grids import PhaseLimits
 from policies.phases import NOTHING_EARLIER, Span, Timeline, timeline
 from providers.catalog.offers import board_power_w
 from watchdog.attribution import attributions_of, runs_by_machine
-from watchdog.costs.metering import charges_for, spans_of
+from watchdog.costs.metering import charges_for
+from watchdog.costs.prices_over_time import prices_of
+from watchdog.costs.running_time import spans_of
 from watchdog.gather import Gathered, Windows
 from watchdog.mapping import WorkloadMapping
 from watchdog.remember import Memory, scope_of
@@ -44,6 +46,9 @@ def account(
     found = []
     for machine in gathered.machines:
         spans = _spans(machine, windows.get(scope_of(machine)), transitions, memory, now)
+        prices = prices_of(
+            machine, transitions[machine.id], memory.observations.get(machine.id, ())
+        )
         line = timeline(
             readings[machine.id],
             spans=spans,
@@ -60,7 +65,7 @@ def account(
                     machine, mapping=mapping, runs=runs.get(machine.id, []), now=now
                 ),
                 timeline=line,
-                charges=tuple(charges_for(machine, line.stretches, observed_at=now)),
+                charges=tuple(charges_for(machine, line.stretches, observed_at=now, priced=prices)),
             )
         )
     return tuple(found)
@@ -69,30 +74,38 @@ def account(
 def _spans(
     machine: Machine,
     windows: Windows | None,
-    transitions: Mapping[str, Sequence[Transition]],
+    transitions: dict[str, list[Transition]],
     memory: Memory,
     now: datetime,
 ) -> tuple[Span, ...]:
     """When the machine ran inside the windows. A scope that was not seen whole has no spans."""
     if windows is None:
         return ()
-    return spans_of(
+    spans = spans_of(
         machine,
-        transitions.get(machine.id, ()),
+        transitions[machine.id],
         memory.observations.get(machine.id, ()),
         windows.started_at,
         now,
     )
+    return tuple(replace(span, booted_at=_boot(machine, span, windows)) for span in spans)
 
 
-def _by_resource(readings: Sequence[Reading]) -> Mapping[str, list[Reading]]:
+def _boot(machine: Machine, span: Span, windows: Windows) -> datetime | None:
+    """A span that begins with the window began before it, nobody knows when, unless it runs on."""
+    if span.ended_at is None:
+        return machine.started_at
+    return span.started_at if span.started_at > windows.started_at else None
+
+
+def _by_resource(readings: Sequence[Reading]) -> dict[str, list[Reading]]:
     found: dict[str, list[Reading]] = defaultdict(list)
     for reading in readings:
         found[reading.resource].append(reading)
     return found
 
 
-def _by_machine(transitions: Sequence[Transition]) -> Mapping[str, list[Transition]]:
+def _by_machine(transitions: Sequence[Transition]) -> dict[str, list[Transition]]:
     found: dict[str, list[Transition]] = defaultdict(list)
     for transition in transitions:
         found[transition.machine].append(transition)

@@ -28,7 +28,7 @@ def judged(
 ) -> Timeline:
     return timeline(
         readings,
-        spans=(Span(started_at=boot, ended_at=None),),
+        spans=(Span(started_at=boot, ended_at=None, booted_at=boot),),
         until=NOW,
         gpus=gpus,
         board_power_w=board_power_w,
@@ -203,6 +203,15 @@ def test_fine_readings_win_over_coarse_ones_of_the_same_time() -> None:
     fine = reading([90.0] * 36, memory_used_mib=HELD)
     result = judged(coarse, fine)
     assert hours_of(result, Phase.ACTIVE) == 3.0
+
+
+def test_a_span_that_begins_after_its_boot_has_no_set_up_of_its_own() -> None:
+    spans = (Span(started_at=NOW - timedelta(hours=3), ended_at=None, booted_at=BOOT),)
+    quiet = reading([0.0] * 36, memory_used_mib=FREE)
+    earlier = Earlier(seen_from=BOOT, first_active_at=BOOT, last_active_at=NOW - timedelta(days=1))
+    result = timeline([quiet], spans=spans, until=NOW, gpus=1, earlier=earlier)
+    assert hours_of(result, Phase.IDLE) == 3.0
+    assert result.now.idle_minutes() == 24 * 60
 
 
 def test_time_outside_the_spans_has_no_phase() -> None:

@@ -42,7 +42,7 @@ def demo(*, json: options.Json = False) -> None:
     typer.echo("\nMonday morning, the last of the three patrols\n")
     output.show(*render(last))
     if shown.alert is not None:
-        typer.echo("\nThe message that Slack would get\n")
+        typer.echo("\nThe message that Slack would have got on Saturday\n")
         typer.echo(plain_text(shown.alert))
     typer.echo("\nWhat the last four days cost (simulated hours at real list prices)\n")
     output.show(table(shown.costs))

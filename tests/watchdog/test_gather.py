@@ -1,0 +1,125 @@
+"""What a patrol reads, and what becomes of a provider that breaks."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from policies.facts import Machine, MachineState, Price, Reading, Scope, Transition, Window
+from providers.base import Seen
+from tests.builders import NOW, machine, price
+from watchdog.gather import gather, may_have_run, windows_at
+
+SCOPE = Scope(provider="aws", account="123456789012", region="us-east-1")
+FORTNIGHT = timedelta(days=14)
+
+
+class Shelf:
+    """A provider over facts that lie ready; what it was asked is kept."""
+
+    name = "aws"
+    how_to_measure = "install the agent"
+
+    def __init__(self, *machines: Machine, breaks: bool = False) -> None:
+        self._machines = machines
+        self._breaks = breaks
+        self.asked: list[tuple[int, Window]] = []
+        self.history_asked: list[Window] = []
+
+    def machines(self) -> Seen[Machine]:
+        return Seen(values=self._machines, scopes=(SCOPE,))
+
+    def readings(self, machines: Sequence[Machine], window: Window) -> Seen[Reading]:
+        self.asked.append((len(machines), window))
+        if self._breaks:
+            raise KeyError("Datapoints")
+        return Seen()
+
+    def transitions(self, machines: Sequence[Machine], window: Window) -> Seen[Transition]:
+        self.history_asked.append(window)
+        return Seen()
+
+    def price(self, machine: Machine) -> Price:
+        return price("2.50")
+
+    def api_calls(self) -> Mapping[str, int]:
+        return {"ec2:DescribeInstances": 1}
+
+    def watching_usd(self) -> Decimal | None:
+        return Decimal("0.001")
+
+    def role_text(self) -> str:
+        return "{}"
+
+
+def test_a_first_patrol_reads_the_last_hours_finely_and_a_fortnight_coarsely() -> None:
+    windows = windows_at(NOW + timedelta(minutes=7), None, FORTNIGHT)
+    assert windows.fine.started_at == NOW - timedelta(hours=3)
+    assert (windows.fine.ended_at, windows.fine.period_s) == (NOW + timedelta(minutes=5), 300)
+    assert windows.coarse is not None
+    assert windows.coarse.ended_at == windows.fine.started_at
+    assert (windows.coarse.intervals, windows.coarse.period_s) == (14 * 24 - 3, 3600)
+
+
+@pytest.mark.parametrize(
+    ("silence", "fine_hours", "coarse"),
+    [
+        (timedelta(minutes=5), 3, False),
+        (timedelta(hours=2), 3, False),
+        (timedelta(hours=10), 11, False),
+        (timedelta(days=3), 24, True),
+    ],
+)
+def test_after_a_silence_what_was_missed_is_read_too(
+    silence: timedelta, fine_hours: int, *, coarse: bool
+) -> None:
+    windows = windows_at(NOW, NOW - silence, FORTNIGHT)
+    assert NOW - windows.fine.started_at == timedelta(hours=fine_hours)
+    assert (windows.coarse is not None) is coarse
+
+
+@pytest.mark.parametrize("minutes", range(0, 60, 7))
+def test_windows_begin_on_a_clock_hour_and_never_overlap(minutes: int) -> None:
+    now = NOW + timedelta(minutes=minutes, seconds=13)
+    windows = windows_at(now, now - timedelta(days=2, minutes=minutes), FORTNIGHT)
+    assert windows.coarse is not None
+    for window in (windows.fine, windows.coarse):
+        assert (window.started_at.minute, window.started_at.second) == (0, 0)
+    assert windows.coarse.ended_at == windows.fine.started_at
+    assert windows.fine.ended_at <= now
+
+
+def test_start_and_stop_history_is_asked_only_where_time_was_missed() -> None:
+    shelf = Shelf(machine())
+    gather([shelf], now=NOW, watched_until=lambda _: NOW - timedelta(minutes=5))
+    assert shelf.history_asked == []
+    gather([shelf], now=NOW, watched_until=lambda _: None)
+    assert len(shelf.history_asked) == 1
+
+
+def test_a_provider_that_breaks_is_a_gap_and_the_others_still_come() -> None:
+    broken, sound = Shelf(machine("a"), breaks=True), Shelf(machine("b"))
+    gathered = gather([broken, sound], now=NOW, watched_until=lambda _: None)
+    assert [each.name for each in gathered.machines] == ["a", "b"]
+    assert {gap.what for gap in gathered.gaps} == {"GPU metrics"}
+    assert "KeyError: 'Datapoints'" in gathered.gaps[0].why
+
+
+def test_machines_come_priced_and_the_cost_of_asking_is_added_up() -> None:
+    gathered = gather([Shelf(machine())], now=NOW, watched_until=lambda _: None)
+    assert gathered.machines[0].price.hourly_usd == Decimal("2.50")
+    assert gathered.watching_usd == Decimal("0.001")
+
+
+def _at(moment: datetime | None, state: MachineState) -> Machine:
+    return machine(state=state, stopped_at=moment)
+
+
+def test_a_machine_stopped_before_the_window_is_not_read_and_an_unknown_stop_is() -> None:
+    since = NOW - timedelta(hours=3)
+    assert not may_have_run(_at(since - timedelta(hours=1), MachineState.STOPPED), since)
+    assert may_have_run(_at(since + timedelta(hours=1), MachineState.STOPPED), since)
+    assert may_have_run(_at(None, MachineState.STOPPED), since)
+    assert may_have_run(_at(None, MachineState.RUNNING), since)
+    assert not may_have_run(_at(None, MachineState.PENDING), since)
