@@ -65,6 +65,8 @@ DEFAULT_LIMITS = PhaseLimits()
 GPU_SIGNAL = 1.0
 NO_MEMORY_SIGNAL = 0.7
 """Utilisation without memory: an open notebook cannot be told from an empty machine."""
+NO_NETWORK_SIGNAL = 0.8
+"""GPUs without the host's network counters: a dataset on its way cannot be told from idleness."""
 FALLBACK_SIGNAL = 0.4
 """CPU, network and disk alone: a CUDA job can run on one core of 96 and no network."""
 
@@ -132,7 +134,7 @@ def _gpu_grid(
         period_s=first.period_s,
         codes=codes,
         measured=measured | active,
-        signal=_gpu_signal(memory, quiet),
+        signal=min(_gpu_signal(memory, quiet), _network_signal(host, quiet)),
         source=first.source,
         last_values=_last_values(readings, gpus),
     )
@@ -142,6 +144,13 @@ def _gpu_signal(memory: Floats | None, quiet: Mask) -> float:
     if memory is None or np.isnan(memory[:, quiet]).any():
         return NO_MEMORY_SIGNAL
     return GPU_SIGNAL
+
+
+def _network_signal(host: Reading | None, quiet: Mask) -> float:
+    if host is None or host.received_bytes is None or host.sent_bytes is None:
+        return NO_NETWORK_SIGNAL
+    seen = np.frombuffer(host.received_bytes)[quiet] + np.frombuffer(host.sent_bytes)[quiet]
+    return NO_NETWORK_SIGNAL if np.isnan(seen).any() else GPU_SIGNAL
 
 
 def _host_grid(host: Reading, limits: PhaseLimits) -> Grid:

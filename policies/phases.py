@@ -13,6 +13,7 @@ from policies.grids import (
     DEFAULT_LIMITS,
     FALLBACK_SIGNAL,
     NO_MEMORY_SIGNAL,
+    NO_NETWORK_SIGNAL,
     PHASES,
     QUIET_CODES,
     UNKNOWN_CODE,
@@ -249,6 +250,8 @@ def _phase_now(
     why = [grid.last_values]
     if grid.signal == NO_MEMORY_SIGNAL and phase is Phase.IDLE:
         why.append("GPU memory was not measured, so an open notebook cannot be ruled out")
+    if grid.signal == NO_NETWORK_SIGNAL and phase in QUIET:
+        why.append("the network was not measured, so a dataset on its way cannot be ruled out")
     return PhaseNow(
         phase=phase,
         quiet_since=since,

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,7 +98,7 @@ def demonstrate(*, now: datetime, progress: Progress) -> Demo:
         for at in story.patrols:
             progress(f"patrol of {at:%A %H:%M}")
             parts = Parts(
-                providers=[AwsProvider(regions=[REGION], clock=lambda at=at: at)],
+                providers=[AwsProvider(regions=[REGION], clock=partial(_still, at))],
                 ledger=ledger,
                 policy=load_pack("observe"),
                 accepted_gaps=["start and stop history"],
@@ -113,6 +114,11 @@ def demonstrate(*, now: datetime, progress: Progress) -> Demo:
             verdicts=verdicts_by_label(ledger, now=story.monday),
         )
         return Demo(story=story, reports=tuple(reports), alert=alert_from(reports[1]), costs=costs)
+
+
+def _still(at: datetime) -> datetime:
+    """A clock that stands still: the patrol takes place then."""
+    return at
 
 
 def _written(path: Path, friday: datetime) -> Path:

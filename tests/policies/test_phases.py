@@ -56,9 +56,16 @@ def test_a_busy_gpu_is_active() -> None:
 
 
 def test_no_compute_and_free_memory_is_idle_since_the_last_activity() -> None:
-    now = judged(reading([97.0] * 12 + [0.0] * 24, memory_used_mib=FREE)).now
+    now = judged(reading([97.0] * 12 + [0.0] * 24, memory_used_mib=FREE), host()).now
     assert (now.phase, now.idle_minutes()) == (Phase.IDLE, 120.0)
     assert now.confidence > 0.9
+
+
+def test_without_network_counters_idle_is_not_sure_enough_to_stop() -> None:
+    now = judged(reading([97.0] * 12 + [0.0] * 24, memory_used_mib=FREE)).now
+    assert now.phase is Phase.IDLE
+    assert now.confidence <= 0.8
+    assert "network was not measured" in now.why[1]
 
 
 def test_no_compute_and_held_memory_is_parked() -> None:

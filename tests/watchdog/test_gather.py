@@ -1,56 +1,16 @@
 """What a patrol reads, and what becomes of a provider that breaks."""
 
-from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
-from policies.facts import Machine, MachineState, Price, Reading, Scope, Transition, Window
-from providers.base import Seen
-from tests.builders import NOW, machine, price
+from policies.facts import Machine, MachineState
+from tests.builders import NOW, machine
+from tests.shelf import Shelf
 from watchdog.gather import gather, may_have_run, windows_at
 
-SCOPE = Scope(provider="aws", account="123456789012", region="us-east-1")
 FORTNIGHT = timedelta(days=14)
-
-
-class Shelf:
-    """A provider over facts that lie ready; what it was asked is kept."""
-
-    name = "aws"
-    how_to_measure = "install the agent"
-
-    def __init__(self, *machines: Machine, breaks: bool = False) -> None:
-        self._machines = machines
-        self._breaks = breaks
-        self.asked: list[tuple[int, Window]] = []
-        self.history_asked: list[Window] = []
-
-    def machines(self) -> Seen[Machine]:
-        return Seen(values=self._machines, scopes=(SCOPE,))
-
-    def readings(self, machines: Sequence[Machine], window: Window) -> Seen[Reading]:
-        self.asked.append((len(machines), window))
-        if self._breaks:
-            raise KeyError("Datapoints")
-        return Seen()
-
-    def transitions(self, machines: Sequence[Machine], window: Window) -> Seen[Transition]:
-        self.history_asked.append(window)
-        return Seen()
-
-    def price(self, machine: Machine) -> Price:
-        return price("2.50")
-
-    def api_calls(self) -> Mapping[str, int]:
-        return {"ec2:DescribeInstances": 1}
-
-    def watching_usd(self) -> Decimal | None:
-        return Decimal("0.001")
-
-    def role_text(self) -> str:
-        return "{}"
 
 
 def test_a_first_patrol_reads_the_last_hours_finely_and_a_fortnight_coarsely() -> None:
@@ -108,7 +68,7 @@ def test_a_provider_that_breaks_is_a_gap_and_the_others_still_come() -> None:
 
 def test_machines_come_priced_and_the_cost_of_asking_is_added_up() -> None:
     gathered = gather([Shelf(machine())], now=NOW, watched_until=lambda _: None)
-    assert gathered.machines[0].price.hourly_usd == Decimal("2.50")
+    assert gathered.machines[0].price.hourly_usd == Decimal("1.00")
     assert gathered.watching_usd == Decimal("0.001")
 
 

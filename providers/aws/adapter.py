@@ -1,0 +1,103 @@
+"""AWS: EC2 machines, CloudWatch metrics, CloudTrail history. Reads only; see `permissions.py`."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import boto3
+
+from policies.facts import UNPRICED, Machine, Price, Reading, Scope, Transition, Window
+from providers.aws.errors import gap_from
+from providers.aws.inventory import InventoryReader
+from providers.aws.lifecycle import ATTEMPTS, NEEDS, WHAT, RegionHistory, region_history
+from providers.aws.permissions import read_only_policy
+from providers.aws.prices import price_of
+from providers.aws.probes import probes
+from providers.aws.session import AwsSession, Limits
+from providers.aws.usage import HOW_TO_MEASURE, UsageReader
+from providers.base import Probe, Seen
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class AwsProvider:
+    """The machines of one AWS account, with every ability of `providers.base`."""
+
+    name = "aws"
+    how_to_measure = HOW_TO_MEASURE
+
+    def __init__(
+        self,
+        *,
+        regions: Sequence[str] | None = None,
+        agent_namespaces: Sequence[str] = ("CWAgent",),
+        session: boto3.Session | None = None,
+        limits: Limits | None = None,
+        clock: Callable[[], datetime] = _now,
+    ) -> None:
+        """`regions` None: every enabled one. Raises `ProviderUnavailable` without credentials."""
+        self._session = AwsSession(session, limits)
+        self._namespaces = tuple(agent_namespaces)
+        self._inventory = InventoryReader(self._session, regions)
+        self._usage = UsageReader(self._session, self._namespaces, clock)
+
+    def machines(self) -> Seen[Machine]:
+        self._usage.forget()
+        return self._inventory.read()
+
+    def readings(self, machines: Sequence[Machine], window: Window) -> Seen[Reading]:
+        readings, gaps = self._usage.read(machines, window)
+        return Seen(values=tuple(readings), gaps=tuple(gaps))
+
+    def transitions(self, machines: Sequence[Machine], window: Window) -> Seen[Transition]:
+        """Of these machines, and of machines with accelerators that are gone by now."""
+        scopes = {
+            machine.region: Scope(provider="aws", account=machine.account, region=machine.region)
+            for machine in machines
+        }
+        known = {machine.id for machine in machines}
+
+        def history(region: str) -> RegionHistory:
+            cloudtrail = self._session.client("cloudtrail", region, attempts=ATTEMPTS)
+            return region_history(
+                cloudtrail,
+                scopes[region],
+                window,
+                lambda each: each.machine in known or self._carries(each.machine_type),
+            )
+
+        parts: dict[str, RegionHistory] = defaultdict(RegionHistory)
+        for region, answer in self._session.side_by_side(sorted(scopes), history).items():
+            if isinstance(answer, RegionHistory):
+                parts[region] = answer
+            else:
+                parts[region].gaps.append(gap_from(answer, scopes[region], WHAT, NEEDS))
+        return Seen(
+            values=tuple(each for part in parts.values() for each in part.transitions),
+            gaps=tuple(gap for part in parts.values() for gap in part.gaps),
+        )
+
+    def price(self, machine: Machine) -> Price:
+        """The listing prices each machine, for it also sees tenancy; others by their facts."""
+        return price_of(machine) if machine.price == UNPRICED else machine.price
+
+    def api_calls(self) -> Mapping[str, int]:
+        return self._session.meter.calls()
+
+    def watching_usd(self) -> Decimal | None:
+        return self._session.meter.usd()
+
+    def role_text(self) -> str:
+        return json.dumps(read_only_policy(), indent=2)
+
+    def probes(self) -> Iterator[Probe]:
+        return probes(self._session, self._namespaces)
+
+    def _carries(self, machine_type: str | None) -> bool:
+        return machine_type is not None and self._inventory.carries(machine_type)

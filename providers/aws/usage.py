@@ -1,0 +1,231 @@
+"""GPU, CPU, network and disk metrics from CloudWatch: listed once, read five hundred at a time."""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from policies.facts import Gap, Machine, MachineState, Reading, Scope, Window
+from providers.aws.errors import AWS_ERRORS, AnswerCut, gap_from
+from providers.aws.series import (
+    COLUMNS,
+    FAILED,
+    GPU_METRIC,
+    Cells,
+    Laying,
+    Source,
+    queries,
+    readings_from,
+    sources_of,
+)
+from providers.aws.session import AwsSession
+
+QUERIES_PER_CALL = 500
+POINTS_PER_CALL = 100_800
+"""What one GetMetricData call may return."""
+RECENT = timedelta(hours=4)
+"""CloudWatch can list only the series that were active in the last three hours; a window that
+starts at a full hour within them needs no others."""
+PAGES_AT_MOST = 1000
+
+HOW_TO_MEASURE = (
+    'run the CloudWatch agent on it with {"metrics": {"append_dimensions": {"InstanceId": '
+    '"${aws:InstanceId}"}, "metrics_collected": {"nvidia_gpu": {"measurement": '
+    '["utilization_gpu", "memory_used", "memory_total", "power_draw"]}}}}'
+)
+
+
+@dataclass(slots=True)
+class RegionUsage:
+    """The readings of one region, and what could not be read there."""
+
+    readings: list[Reading] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+
+
+Rows = list[Mapping[str, Any]]
+
+
+@dataclass(slots=True)
+class UsageReader:
+    """Reads metrics; the listing of series is kept until `forget`, for several windows use it."""
+
+    session: AwsSession
+    agent_namespaces: Sequence[str]
+    clock: Callable[[], datetime]
+    _listed: dict[tuple[str, bool], Rows] = field(default_factory=dict)
+
+    def forget(self) -> None:
+        self._listed.clear()
+
+    def read(self, machines: Sequence[Machine], window: Window) -> tuple[list[Reading], list[Gap]]:
+        by_region: dict[str, list[Machine]] = defaultdict(list)
+        for machine in machines:
+            if _may_have_run(machine, window):
+                by_region[machine.region].append(machine)
+        answers = self.session.side_by_side(
+            sorted(by_region), lambda region: self._region(region, by_region[region], window)
+        )
+        readings, gaps = [], []
+        for region, answer in answers.items():
+            if isinstance(answer, RegionUsage):
+                readings.extend(answer.readings)
+                gaps.extend(answer.gaps)
+            else:
+                scope = _scope(by_region[region])
+                needs = "cloudwatch:ListMetrics and cloudwatch:GetMetricData"
+                gaps.append(gap_from(answer, scope, "GPU metrics", needs))
+        return readings, gaps
+
+    def _region(self, region: str, machines: Sequence[Machine], window: Window) -> RegionUsage:
+        """Without the listing nobody knows which GPUs report, so the host must not stand in."""
+        scope = _scope(machines)
+        try:
+            listed = self._series(region, window)
+        except AWS_ERRORS as error:
+            return RegionUsage(
+                gaps=[gap_from(error, scope, "GPU metrics", "cloudwatch:ListMetrics")]
+            )
+        sources, gaps = sources_of(listed, machines)
+        cells: Cells = [None] * (len(sources) * COLUMNS)
+        jobs = [
+            partial(self._fill, region, scope, sources, numbers, window, cells)
+            for numbers in _batches(len(cells), window)
+        ]
+        for found in self.session.within_region(jobs):
+            gaps.extend(found)
+        return RegionUsage(
+            readings=readings_from(sources, cells, window), gaps=list(dict.fromkeys(gaps))
+        )
+
+    def _series(self, region: str, window: Window) -> Rows:
+        """The agent's utilisation series; its other metrics have the same dimensions."""
+        recent = window.started_at >= self.clock() - RECENT
+        for key in ((region, False), (region, recent)):
+            if key in self._listed:
+                return self._listed[key]
+        listed: Rows = []
+        for namespace in self.agent_namespaces:
+            listed.extend(self._list(region, namespace, recent=recent))
+        self._listed[region, recent] = listed
+        return listed
+
+    def _list(self, region: str, namespace: str, *, recent: bool) -> Iterator[Mapping[str, Any]]:
+        pages = self.session.client("cloudwatch", region).get_paginator("list_metrics")
+        narrowed = {"RecentlyActive": "PT3H"} if recent else {}
+        for page in pages.paginate(Namespace=namespace, MetricName=GPU_METRIC, **narrowed):
+            if "Metrics" not in page:
+                raise AnswerCut("no Metrics in it")
+            yield from page["Metrics"]
+
+    def _fill(
+        self,
+        region: str,
+        scope: Scope,
+        sources: Sequence[Source],
+        numbers: range,
+        window: Window,
+        cells: Cells,
+    ) -> list[Gap]:
+        """One call's columns into their cells; what did not come whole is marked and told."""
+        try:
+            answers = self._ask(region, queries(sources, numbers, window.period_s), window)
+        except AWS_ERRORS as error:
+            for number in numbers:
+                cells[number] = FAILED
+            return [gap_from(error, scope, "GPU metrics", "cloudwatch:GetMetricData")]
+        laying = Laying(window)
+        troubles: Counter[str] = Counter()
+        for number in numbers:
+            trouble = _lay(answers.get(f"q{number}"), laying, number, cells)
+            if trouble:
+                cells[number] = FAILED
+                troubles[trouble] += 1
+        return [_incomplete(troubles, len(numbers), scope)] if troubles else []
+
+    def _ask(
+        self, region: str, asked: list[dict[str, Any]], window: Window
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """By query id, the times and values of all pages together."""
+        client = self.session.client("cloudwatch", region)
+        span = {"StartTime": window.started_at, "EndTime": window.ended_at}
+        answers: dict[str, Mapping[str, Any]] = {}
+        token: dict[str, str] = {}
+        for _ in range(PAGES_AT_MOST):
+            page = client.get_metric_data(
+                MetricDataQueries=asked, ScanBy="TimestampAscending", **span, **token
+            )
+            self.session.meter.count_metrics(len(asked))
+            if "MetricDataResults" not in page:
+                raise AnswerCut("no MetricDataResults in it")
+            for result in page["MetricDataResults"]:
+                answers[result["Id"]] = _continued(answers.get(result["Id"]), result)
+            if not page.get("NextToken"):
+                return answers
+            if page["NextToken"] == token.get("NextToken"):
+                break
+            token = {"NextToken": page["NextToken"]}
+        raise AnswerCut("its pages do not end")
+
+
+def _may_have_run(machine: Machine, window: Window) -> bool:
+    """Whether its meter can have run in the window; a stop at an unknown time counts."""
+    if machine.state in {MachineState.STOPPED, MachineState.TERMINATED}:
+        return machine.stopped_at is None or machine.stopped_at > window.started_at
+    return machine.state is not MachineState.PENDING
+
+
+def _batches(total: int, window: Window) -> list[range]:
+    """Numbers of the queries that go into one call each."""
+    points = max(1, window.intervals)
+    size = max(1, min(QUERIES_PER_CALL, POINTS_PER_CALL // points))
+    return [range(begin, min(begin + size, total)) for begin in range(0, total, size)]
+
+
+def _continued(before: Mapping[str, Any] | None, result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A page's part of a series behind the earlier ones; the last page tells how it ended."""
+    if before is None:
+        return result
+    return {
+        **result,
+        "Timestamps": [*before.get("Timestamps", ()), *result.get("Timestamps", ())],
+        "Values": [*before.get("Values", ()), *result.get("Values", ())],
+    }
+
+
+def _lay(answer: Mapping[str, Any] | None, laying: Laying, number: int, cells: Cells) -> str | None:
+    """The answer as a column in its cell, or what is wrong with it.
+
+    A series that stays partial is not used: a maximum over a part may hide the busy minute.
+    """
+    if answer is None:
+        return "no answer"
+    status = answer.get("StatusCode")
+    if status != "Complete":
+        return str(status or "no status")
+    try:
+        cells[number] = laying.column(answer["Timestamps"], answer["Values"])
+    except (KeyError, TypeError, ValueError, struct.error):
+        return "not understood"
+    return None
+
+
+def _incomplete(troubles: Counter[str], asked: int, scope: Scope) -> Gap:
+    told = ", ".join(f"{count} {trouble}" for trouble, count in sorted(troubles.items()))
+    return Gap(
+        provider=scope.provider,
+        account=scope.account,
+        region=scope.region,
+        what="GPU metrics",
+        why=f"{troubles.total()} of {asked} series did not come whole ({told}) and count as not "
+        "measured: the next patrol reads them again",
+    )
+
+
+def _scope(machines: Sequence[Machine]) -> Scope:
+    return Scope(provider="aws", account=machines[0].account, region=machines[0].region)

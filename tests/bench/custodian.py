@@ -1,0 +1,182 @@
+"""One patrol over a thousand GPU machines against Cloud Custodian, at the same slow AWS.
+
+    python -m tests.bench.custodian [--machines 1000] [--latency-ms 50]
+
+Custodian answers one question about each machine: was any GPU used in the last three hours? Its
+regions run side by side. The patrol is the whole command, start-up and ledger included; it reads
+five metrics of every GPU and every host at 36 points. Its first one also reads two weeks back, so
+both are told; the limits are for the second. Both programs are run once before, untimed, so that
+neither pays for moto's slow XML, cold disks or compiling.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from policies.verdicts import Phase
+from tests.bench.cloud_custodian import VERSION, installed, quiet_machines
+from tests.bench.gpu_fleet import REGIONS, FleetMachine, fleet
+from tests.bench.slow_aws import Counts, SlowServer, slow_aws
+
+TIME_SHARE, METRIC_CALL_SHARE = 0.35, 0.025
+FINE, UNSEEN = 0, 4
+PATROL = ("patrol", "--json", "--no-alerts", "--provider", "aws")
+SHOWN = 5
+"""Mistakes that are told one by one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One run of one program."""
+
+    name: str
+    seconds: float
+    counts: Counts
+    mistakes: tuple[str, ...]
+    gaps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """The server, the fleet as it was seeded, and a folder for what the programs write."""
+
+    server: SlowServer
+    machines: Sequence[FleetMachine]
+    folder: Path
+
+    def environment(self, caller: str) -> dict[str, str]:
+        """No setting, profile or cache of whoever runs this; bytecode is kept."""
+        home = self.folder / "home"
+        home.mkdir(exist_ok=True)
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            "LANG": "C.UTF-8",
+            **self.server.environment(caller),
+        }
+
+
+def custodian(stage: Stage, command: Path, name: str) -> Measured:
+    folder = stage.folder / name.replace(" ", "-")
+    folder.mkdir()
+    environment = stage.environment("custodian")
+    began = time.perf_counter()
+    found = quiet_machines(command, REGIONS, environment, folder)
+    seconds = time.perf_counter() - began
+    numbered = dict(enumerate(stage.server.instances))
+    quiet = {numbered[each.number] for each in stage.machines if each.phase is not Phase.ACTIVE}
+    mistakes = [f"{machine}: found, or not, against what was seeded" for machine in found ^ quiet]
+    counts = stage.server.counts("custodian")
+    return Measured(name=name, seconds=seconds, counts=counts, mistakes=tuple(mistakes))
+
+
+def patrol(stage: Stage, name: str, ledger: str) -> Measured:
+    program = Path(sys.executable).with_name("spend-watchdog")
+    regions = [option for region in REGIONS for option in ("--region", region)]
+    environment = stage.environment("watchdog")
+    environment["SPEND_WATCHDOG_LEDGER"] = str(stage.folder / ledger)
+    began = time.perf_counter()
+    done = subprocess.run(
+        [program, *PATROL, *regions],
+        cwd=stage.folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    seconds = time.perf_counter() - began
+    if done.returncode not in {FINE, UNSEEN}:
+        raise RuntimeError(f"the patrol ended with {done.returncode}: {done.stderr}")
+    report = json.loads(done.stdout)
+    return Measured(
+        name=name,
+        seconds=seconds,
+        counts=stage.server.counts("watchdog"),
+        mistakes=tuple(mistakes_of(report["machines"], stage)),
+        gaps=tuple(f"{gap['region']}: {gap['what']}: {gap['why']}" for gap in report["gaps"]),
+    )
+
+
+def mistakes_of(judged: Sequence[Mapping[str, Any]], stage: Stage) -> list[str]:
+    """Machines that are missing, or whose phase or workload differs from what was seeded."""
+    by_instance = {machine["id"].rpartition(":")[2]: machine for machine in judged}
+    mistakes = [] if len(judged) == len(stage.machines) else [f"{len(judged)} machines were told"]
+    for instance, seeded in zip(stage.server.instances, stage.machines, strict=True):
+        machine = by_instance.get(instance, {})
+        told = (machine.get("phase"), machine.get("workload"), machine.get("region"))
+        if told != (seeded.phase.value, seeded.workload, seeded.region):
+            mistakes.append(f"{instance}: {told}, yet {seeded} was seeded")
+    return mistakes
+
+
+def measured(machines: int, latency_s: float) -> list[Measured]:
+    """Custodian, the first patrol and the second, each after a rehearsal of its kind."""
+    command = installed()
+    print(f"starting {machines:,} machines; half a minute a thousand", flush=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="spend-watchdog-bench-") as folder,
+        slow_aws(machines=machines, latency_s=latency_s) as server,
+    ):
+        stage = Stage(server=server, machines=fleet(machines), folder=Path(folder))
+        patrol(stage, "rehearsal", "rehearsal-ledger")
+        custodian(stage, command, "custodian rehearsal")
+        return [
+            custodian(stage, command, f"custodian {VERSION}"),
+            patrol(stage, "first patrol", "ledger"),
+            patrol(stage, "second patrol", "ledger"),
+        ]
+
+
+def show(runs: Sequence[Measured]) -> bool:
+    """The table and the limits; whether all is well."""
+    peer, *_, second = runs
+    print(
+        f"\n{'':18} {'seconds':>8} {'ratio':>6} {'metric calls':>12} {'ratio':>6}"
+        f" {'metrics asked':>13} {'server s':>8}"
+    )
+    for run in runs:
+        asked = run.counts.metric_calls
+        print(
+            f"{run.name:18} {run.seconds:8.2f} {run.seconds / peer.seconds:6.3f} {asked:12,}"
+            f" {asked / peer.counts.metric_calls:6.3f} {run.counts.metrics_asked:13,}"
+            f" {run.counts.served_s:8.2f}"
+        )
+    for run in runs:
+        calls = ", ".join(f"{name} {n:,}" for name, n in sorted(run.counts.calls.items()))
+        print(f"{run.name}: {calls}")
+        for told in (*run.gaps, *run.mistakes[:SHOWN]):
+            print(f"  {told}")
+        print(f"  {len(run.mistakes):,} machines wrong")
+    time_ratio = second.seconds / peer.seconds
+    calls_ratio = second.counts.metric_calls / peer.counts.metric_calls
+    return (
+        _within("time", time_ratio, TIME_SHARE)
+        & _within("metric calls", calls_ratio, METRIC_CALL_SHARE)
+        & (not any(run.mistakes for run in runs))
+    )
+
+
+def _within(what: str, share: float, limit: float) -> bool:
+    verdict = "within" if share <= limit else "MISSES"
+    print(f"{what}: {share:.3f} of Custodian's; {verdict} the limit of {limit}")
+    return share <= limit
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    options.add_argument("--machines", type=int, default=1_000)
+    options.add_argument("--latency-ms", type=float, default=50.0)
+    given = options.parse_args()
+    return 0 if show(measured(given.machines, given.latency_ms / 1000)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Tests of the AWS adapter, against moto over HTTP."""

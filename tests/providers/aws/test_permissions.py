@@ -1,0 +1,29 @@
+"""One table of permissions: the policy file is made from it, and it grants no change."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from providers.aws.permissions import PERMISSIONS, read_only_policy
+from tests.contract.provider_contract import READING_VERBS
+
+POLICY = Path(__file__).resolve().parents[3] / "infra" / "aws" / "read-only-policy.json"
+
+
+def test_the_policy_file_is_the_table() -> None:
+    assert json.loads(POLICY.read_text(encoding="utf-8")) == read_only_policy()
+
+
+@pytest.mark.parametrize("permission", [permission for permission, _ in PERMISSIONS])
+def test_nothing_that_changes_anything_is_granted(permission: str) -> None:
+    service, operation = permission.split(":")
+    assert service in {"ec2", "cloudwatch", "cloudtrail", "sts"}
+    assert operation.startswith(READING_VERBS)
+    assert "*" not in permission
+
+
+def test_each_permission_is_listed_once_and_says_what_it_is_for() -> None:
+    names = [permission for permission, _ in PERMISSIONS]
+    assert len(names) == len(set(names))
+    assert all(why for _, why in PERMISSIONS)

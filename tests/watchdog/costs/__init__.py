@@ -1,0 +1,1 @@
+"""Metered time becomes charges; charges become a breakdown."""

@@ -1,0 +1,1 @@
+"""Runs: what enters the ledger from outside."""

@@ -1,0 +1,227 @@
+"""The tables as Delta Lake: made whole at set-up, appended to, rewritten without loss."""
+
+import json
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deltalake import CommitProperties, DeltaTable
+from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction
+
+from watchdog.ledger.datafiles import DataFile
+from watchdog.ledger.failures import LedgerError, explained, told_as
+from watchdog.ledger.location import Location
+from watchdog.ledger.objects import Objects
+from watchdog.ledger.tables import TABLES, Table
+
+RETRIES = CommitProperties(max_commit_retries=100)
+PROPERTIES = {"delta.appendOnly": "true", "delta.checkpointInterval": "10"}
+KEPT_HOURS = 7 * 24
+"""How long a file that was replaced stays for those who still read it."""
+LOGS_LOOKED_AT = 200
+
+
+@dataclass(slots=True)
+class _Held:
+    table: DeltaTable
+    options: dict[str, str]
+
+
+class DeltaTables:
+    def __init__(self, location: Location, objects: Objects) -> None:
+        self._location = location
+        self._objects = objects
+        self._held: dict[str, _Held] = {}
+
+    def create_missing(self) -> None:
+        """Each table's first commit is an object that is created once, so that two who set up the
+        same ledger at once make the same table.
+        """
+        existing = self._objects.folders()
+        for table in TABLES.values():
+            if table.name not in existing:
+                self._objects.put_once(_log_key(table, 0), first_commit(table))
+
+    def fresh(self, table: Table) -> DeltaTable:
+        """The table as it is now."""
+        options = self._location.storage_options()
+        held = self._held.get(table.name)
+        try:
+            if held is None or held.options != options:
+                return self._opened(table, options)
+            held.table.update_incremental()
+        except TableNotFoundError:
+            raise LedgerError(self._why_absent(table)) from None
+        except DeltaError as error:
+            raise LedgerError(self._damage(table, error)) from error
+        except OSError as error:
+            raise LedgerError(f"{self._place(table)} cannot be read: {explained(error)}") from error
+        self._refuse_cut_commit(table, held.table.version())
+        return held.table
+
+    def commit(
+        self, table: Table, added: Sequence[DataFile], removed: Sequence[DataFile] = ()
+    ) -> None:
+        """Add files; or put files in the place of others that say the same.
+
+        A replacement takes away exactly the files that it names. What others append meanwhile is
+        none of them, and stays.
+        """
+        now_ms = time.time_ns() // 1_000_000
+        actions: list[AddAction | RemoveAction] = [
+            AddAction(f.path, f.size_bytes, f.partition, now_ms, not removed, f.stats)
+            for f in added
+        ]
+        actions += [
+            RemoveAction(
+                path=f.path,
+                data_change=False,
+                deletion_timestamp=now_ms,
+                size=f.size_bytes,
+                partition_values=dict(f.partition),
+            )
+            for f in removed
+        ]
+        delta = self.fresh(table)
+        with told_as(f"{self._place(table)} cannot be written"):
+            delta.create_write_transaction(
+                actions,
+                mode="append",
+                schema=delta.schema(),
+                partition_by=list(table.partitions),
+                commit_properties=RETRIES,
+            )
+
+    def files(self, table: Table) -> list[DataFile]:
+        """The files that hold the table now."""
+        found = self.fresh(table).get_add_actions(flatten=True)
+        names = found.schema.names
+        told = {name: found.column(name).to_pylist() for name in names}
+        days = told.get("partition.date", [None] * len(told["path"]))
+        return [
+            DataFile(
+                path=path,
+                size_bytes=size,
+                rows=rows,
+                partition={"date": str(day)} if table.partitions else {},
+            )
+            for path, size, rows, day in zip(
+                told["path"], told["size_bytes"], told["num_records"], days, strict=True
+            )
+        ]
+
+    def vacuum(self, table: Table) -> int:
+        """Delete files that were replaced or never committed over a week ago; how many."""
+        delta = self.fresh(table)
+        with told_as(f"{self._place(table)} cannot be tidied"):
+            if not delta.vacuum(KEPT_HOURS, dry_run=True, full=True):
+                return 0
+            return len(delta.vacuum(KEPT_HOURS, dry_run=False, full=True))
+
+    def _opened(self, table: Table, options: dict[str, str]) -> DeltaTable:
+        delta = DeltaTable(self._location.table_uri(table.name), storage_options=options)
+        self._refuse_cut_commit(table, delta.version())
+        self._refuse_other_columns(table, delta)
+        self._held[table.name] = _Held(delta, options)
+        return delta
+
+    def _refuse_other_columns(self, table: Table, delta: DeltaTable) -> None:
+        found = {field.name for field in delta.schema().fields}
+        if found != set(table.names):
+            odd = ", ".join(sorted(found ^ set(table.names)))
+            raise LedgerError(
+                f"{self._place(table)} was made by another version of the watchdog: it differs in"
+                f" {odd}; use the version that made it, or name another ledger"
+            )
+
+    def _refuse_cut_commit(self, table: Table, version: int) -> None:
+        """After a power cut the newest commit may be an empty file, which the library reads as
+        nothing.
+        """
+        if self._location.folder is None:
+            return
+        key = _log_key(table, version)
+        file = self._location.folder / key
+        if file.exists() and not file.stat().st_size:
+            raise LedgerError(f"{self._place(table)}: {_cut(key)}")
+
+    def _why_absent(self, table: Table) -> str:
+        folder = self._location.folder
+        if folder is not None and folder.exists() and not folder.is_dir():
+            return f"ledger {self._location.url}: this is a file, not a folder: name a folder"
+        if folder is not None and not folder.exists():
+            return (
+                f"ledger {self._location.url}: there is none yet: `spend-watchdog patrol` or"
+                " `spend-watchdog runs import` makes it"
+            )
+        return (
+            f"{self._place(table)} does not exist: any command that may write makes it, such as"
+            " `spend-watchdog patrol`; if others should know it, check the ledger's URL"
+        )
+
+    def _damage(self, table: Table, error: DeltaError) -> str:
+        """Which file of the log is broken."""
+        keys = [k for k in self._objects.keys(f"{table.name}/_delta_log") if k.endswith(".json")]
+        for key in keys[-LOGS_LOOKED_AT:]:
+            if not _whole(self._objects.get(key)):
+                if key == keys[-1]:
+                    return f"{self._place(table)}: {_cut(key)}"
+                return f"{self._place(table)}: {key} is damaged: restore it from a backup"
+        return (
+            f"{self._place(table)}: its log is damaged ({explained(error)}): restore"
+            f" {table.name}/_delta_log from a backup"
+        )
+
+    def _place(self, table: Table) -> str:
+        return f"ledger {self._location.url}: table {table.name}"
+
+
+def _cut(key: str) -> str:
+    return (
+        f"{key} is half-written, as after a power cut: move that file away to go on without what"
+        " it added, and run the last command again"
+    )
+
+
+def _whole(body: bytes) -> bool:
+    lines = body.split(b"\n")
+    try:
+        return bool([json.loads(line) for line in lines if line.strip()])
+    except ValueError:
+        return False
+
+
+def _log_key(table: Table, version: int) -> str:
+    return f"{table.name}/_delta_log/{version:020d}.json"
+
+
+def first_commit(table: Table) -> bytes:
+    """Version 0 of the table's log: its columns, with their meaning for whoever reads it."""
+    now_ms = time.time_ns() // 1_000_000
+    fields = [
+        {
+            "name": column.name,
+            "type": column.type.delta,
+            "nullable": True,
+            "metadata": {"comment": column.meaning},
+        }
+        for column in table.columns
+    ]
+    metadata = {
+        "id": str(uuid.uuid4()),
+        "name": table.name,
+        "description": table.meaning,
+        "format": {"provider": "parquet", "options": {}},
+        "schemaString": json.dumps({"type": "struct", "fields": fields}),
+        "partitionColumns": list(table.partitions),
+        "createdTime": now_ms,
+        "configuration": PROPERTIES,
+    }
+    actions = (
+        {"commitInfo": {"timestamp": now_ms, "operation": "CREATE TABLE"}},
+        {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}},
+        {"metaData": metadata},
+    )
+    return "\n".join(json.dumps(action) for action in actions).encode()

@@ -1,0 +1,90 @@
+"""What can go wrong with the store, in one line each: what is wrong, where, and what to do."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import duckdb
+from deltalake.exceptions import DeltaError
+from obstore.exceptions import BaseError
+
+
+class LedgerError(Exception):
+    """The ledger cannot do what was asked."""
+
+    exit_code = 1
+
+
+class LedgerUrlError(LedgerError):
+    """The ledger's address cannot be one."""
+
+    exit_code = 2
+
+
+FOREIGN = (DeltaError, BaseError, duckdb.Error, OSError)
+"""What the libraries below raise. A missing bucket or object is an `OSError` of obstore's."""
+
+_KNOWN = (
+    (
+        r"No space left on device|StorageFull|File too large|Disk quota exceeded",
+        "the disk is full; nothing was added: free some space and run the command again",
+    ),
+    (
+        r"Read-only file system|Permission denied|Operation not permitted",
+        "it may not be written: mount it for writing, or name a ledger that you own",
+    ),
+    (
+        r"Not a directory|File exists \(os error 17\)",
+        "a file lies where its folder should be: move it away, or name another ledger",
+    ),
+    (
+        r"NoSuchBucket|NoSuchContainer|ContainerNotFound|specified bucket does not exist",
+        "there is no such bucket: create it, or correct the ledger's URL",
+    ),
+    (
+        r"169\.254\.169\.254|metadata\.google\.internal|169\.254\.170\.2",
+        "no credentials were found for the bucket: sign in, or set them in the environment",
+    ),
+    (
+        r"AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|InvalidToken|40[13] ",
+        "access was refused: check the credentials and what their role may do in the bucket",
+    ),
+    (
+        r"error sending request|[Cc]onnection refused|timed out|dns error|50[0234] ",
+        "it cannot be reached: check the network, the URL and any endpoint setting",
+    ),
+    (
+        r"transaction: ?\d+",
+        "too many others were writing at the same time: run the command again",
+    ),
+)
+_ADVICE = tuple((re.compile(pattern), advice) for pattern, advice in _KNOWN)
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_DEBUG = re.compile(r"\n\s*(Debug source:|stack backtrace:|\d+: |LINE \d+:)", re.DOTALL)
+_LONGEST = 240
+
+
+@contextmanager
+def told_as(what: str) -> Iterator[None]:
+    """Errors of the libraries become one line that begins with `what`."""
+    try:
+        yield
+    except FOREIGN as error:
+        raise LedgerError(f"{what}: {explained(error)}") from error
+
+
+def explained(error: BaseException) -> str:
+    """What to do about it where that is known, and what the library said."""
+    text = _COLOUR.sub("", str(error))
+    said = shortened(text)
+    for pattern, advice in _ADVICE:
+        if pattern.search(text):
+            return f"{advice} ({said})"
+    return said
+
+
+def shortened(text: str) -> str:
+    """The telling part of a library's message, on one line."""
+    head = _DEBUG.split(text, maxsplit=1)[0]
+    line = " ".join(head.replace("↳", " ").split())
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]} …"

@@ -1,0 +1,188 @@
+"""Run files, read row by row: CSV, JSON lines (both also gzipped) and Parquet."""
+
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from types import MappingProxyType
+from typing import TypeAlias
+
+from policies.facts import Run
+from watchdog.runs.cells import close_to, shown, shown_name
+from watchdog.runs.columns import COLUMNS
+from watchdog.runs.formats import Row, Rows, csv_rows, json_rows
+from watchdog.runs.parquet import ParquetFile
+from watchdog.runs.rows import NO_DEFAULTS, Fault, run_from
+from watchdog.runs.text_lines import RunFileError, TextLines
+
+RowsOfText: TypeAlias = Callable[[Path, TextLines], Rows]
+
+TEXT_FORMATS: Mapping[str, RowsOfText] = MappingProxyType(
+    {".csv": csv_rows, ".jsonl": json_rows, ".ndjson": json_rows}
+)
+PARQUET = ".parquet"
+SUFFIXES = (*TEXT_FORMATS, *(f"{suffix}.gz" for suffix in TEXT_FORMATS), PARQUET)
+NAMES = tuple(column.name for column in COLUMNS)
+KNOWN = frozenset(NAMES)
+MOST_UNKNOWN_NAMES = 20
+
+
+class RunPathError(RunFileError):
+    """A path that cannot be a run file: a usage error, found before anything is read."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What is wrong with one field of one row."""
+
+    file: str
+    line: int
+    """The header of a CSV is 1; in a Parquet file the number of the row, from 1."""
+    field: str
+    """A column, or `row` where the row as a whole is broken."""
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.field}: {self.why}"
+
+
+class RunFile:
+    """Iterates over `(line, Run | Problem)`: the run, or every problem, of each row.
+
+    Memory grows only with the ids seen, for an id may stand in one row only.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        now: datetime,
+        strict: bool = False,
+        defaults: Mapping[str, object] = NO_DEFAULTS,
+    ) -> None:
+        self.path = path
+        self._suffix = checked_suffix(path)
+        self._now = now
+        self._strict = strict
+        self._defaults = defaults
+        self._naive_zone: tzinfo | None = None
+        self._naive_line = 0
+        self._line_of: dict[str, int] = {}
+        self._unknown_names: dict[str, None] = {}
+        self._bytes_read: Callable[[], int] = int
+
+    def __iter__(self) -> Iterator[tuple[int, Run | Problem]]:
+        with closing(self._rows()) as rows:
+            for line, row in rows:
+                found = [row] if isinstance(row, Fault) else self._run_of(line, row)
+                if isinstance(found, Run):
+                    yield line, found
+                    continue
+                for fault in found:
+                    yield line, self._problem(line, fault)
+
+    @property
+    def bytes_read(self) -> int:
+        """Of the file as it lies on the disk; asked for while iterating."""
+        return self._bytes_read()
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What was read in a way that its writer may not mean; complete after the last row."""
+        return tuple(self._notices())
+
+    def _rows(self) -> Rows:
+        try:
+            if self._suffix == PARQUET:
+                parquet = ParquetFile(self.path)
+                self._bytes_read = parquet.bytes_read
+                yield from parquet.rows()
+                return
+            with TextLines(self.path) as lines:
+                self._bytes_read = lines.bytes_read
+                yield from TEXT_FORMATS[self._suffix](self.path, lines)
+        except OSError as error:
+            raise RunFileError(f"{self.path}: cannot be read: {error.strerror}") from error
+
+    def _run_of(self, line: int, row: Row) -> Run | list[Fault]:
+        if not KNOWN.issuperset(row):
+            self._remember_unknown_names(row)
+        found = self._read(row)
+        if isinstance(found, list) and self._may_take_for_utc(found):
+            self._naive_zone = UTC
+            self._naive_line = line
+            found = self._read(row)
+        run_id = found.run_id if isinstance(found, Run) else str(row.get("run_id") or "").strip()
+        first = self._line_of.setdefault(run_id, line) if run_id else line
+        if first == line:
+            return found
+        twice = Fault("run_id", f"{shown(run_id)} stands in line {first} too; keep one row a run")
+        return [twice] if isinstance(found, Run) else [twice, *found]
+
+    def _read(self, row: Row) -> Run | list[Fault]:
+        return run_from(row, now=self._now, defaults=self._defaults, naive_zone=self._naive_zone)
+
+    def _may_take_for_utc(self, faults: list[Fault]) -> bool:
+        return not self._strict and any(fault.no_zone for fault in faults)
+
+    def _problem(self, line: int, fault: Fault) -> Problem:
+        return Problem(file=str(self.path), line=line, field=fault.field, why=fault.why)
+
+    def _remember_unknown_names(self, row: Row) -> None:
+        for name in row:
+            if name not in KNOWN and len(self._unknown_names) < MOST_UNKNOWN_NAMES:
+                self._unknown_names[name] = None
+
+    def _notices(self) -> Iterator[str]:
+        if self._unknown_names:
+            names = ", ".join(map(_with_meant, self._unknown_names))
+            yield f"{self.path}: columns that are not known and were not read: {names}"
+        if self._naive_line:
+            yield (
+                f"{self.path}:{self._naive_line}: times without a time zone were taken for UTC; "
+                "write Z behind them"
+            )
+
+
+def _with_meant(name: str) -> str:
+    if not name:
+        return "one without a name"
+    meant = close_to(name, NAMES)
+    return f"{shown_name(name)} (did you mean {meant}?)" if meant else shown_name(name)
+
+
+def checked_suffix(path: Path) -> str:
+    """The suffix that names the format, without `.gz`; refuses what cannot be a run file."""
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except FileNotFoundError:
+        raise RunPathError(f"{path}: does not exist") from None
+    except OSError as error:
+        raise RunPathError(f"{path}: cannot be read: {error.strerror}") from error
+    if is_folder:
+        raise RunPathError(f"{path}: is a folder; name the files in it")
+    name = path.name.lower()
+    if not name.endswith(SUFFIXES):
+        raise RunPathError(
+            f"{path}: is not a run file; its name has to end in {', '.join(SUFFIXES)}"
+        )
+    return Path(name.removesuffix(".gz")).suffix
+
+
+def read_runs(
+    path: Path,
+    *,
+    now: datetime,
+    strict: bool = False,
+    defaults: Mapping[str, object] = NO_DEFAULTS,
+) -> RunFile:
+    """The runs of a file and what is wrong with it, row by row; no ledger is needed.
+
+    Strict: times without a zone are problems; else they are taken for UTC, and a notice says so.
+    `defaults` are values of `Run` where the file leaves a cell unknown.
+    """
+    return RunFile(path, now=now, strict=strict, defaults=defaults)
