@@ -111,12 +111,11 @@ def accepted(gap: Gap, patterns: Sequence[str]) -> bool:
 
 
 def _remember_conclusions(ledger: Ledger, accounted: Sequence[Accounted], now: datetime) -> None:
-    """Charges, and the whole set of attributions of each machine: the newest set replaces all."""
+    """Charges, and the attributions of each machine whose set of them is another than before."""
     ledger.append("charges", [charge for each in accounted for charge in each.charges])
-    ledger.append(
-        "attributions",
-        rows.attribution_rows((a for each in accounted for a in each.attributions), now),
-    )
+    told = rows.attribution_rows((a for each in accounted for a in each.attributions), now)
+    known = ledger.rows("attributions")
+    ledger.append("attributions", rows.changed_attributions(told, known))
 
 
 def _blind_mapping(parts: Parts, gathered: Gathered) -> list[Gap]:

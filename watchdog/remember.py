@@ -36,14 +36,7 @@ class Memory:
 
 def watermarks(ledger: Ledger) -> dict[Scope, datetime]:
     """Until when each scope was watched."""
-    return {
-        Scope(
-            provider=str(row["provider"]),
-            account=_text(row["account"]),
-            region=_text(row["region"]),
-        ): _moment(row["watched_until"])
-        for row in ledger.rows("watermarks")
-    }
+    return {_scope_of_row(row): _moment(row["watched_until"]) for row in ledger.rows("watermarks")}
 
 
 def remember(
@@ -57,8 +50,8 @@ def remember(
     """Store machines and readings, fold in the inbox, and read back what judging needs."""
     folded = ledger.fold_inbox()
     known = ledger.rows("machines_now")
-    machine_rows = [rows.machine_row(machine, now) for machine in gathered.machines]
-    ledger.append("machines", rows.changed(machine_rows, known))
+    seen = [rows.machine_row(machine, now) for machine in gathered.machines]
+    ledger.append("machines", rows.changed([*seen, *_gone(gathered, known, now)], known))
     since = {
         machine.id: before[scope] - STORED_AGAIN
         for machine in gathered.machines
@@ -68,7 +61,7 @@ def remember(
     ledger.append("readings", frame)
     return Memory(
         runs=tuple(rows.run_from(row) for row in ledger.rows("runs")),
-        observations=_observations(ledger),
+        observations=_observations(ledger, gathered),
         earlier=_earlier(ledger, gathered, limits),
         gaps=tuple(
             Gap(provider="ledger", what="inbox", why=problem) for problem in folded.problems
@@ -80,16 +73,51 @@ def scope_of(machine: Machine) -> Scope:
     return Scope(provider=machine.provider, account=machine.account, region=machine.region)
 
 
+def _gone(gathered: Gathered, known: Sequence[rows.Row], now: datetime) -> list[dict[str, object]]:
+    """Machines that a scope, seen whole, no longer lists: they were terminated, time unknown."""
+    listed = {machine.id for machine in gathered.machines}
+    whole = {each.scope for each in gathered.watched}
+    return [
+        {**row, "state": "terminated", "metered": False, "observed_at": now}
+        for row in known
+        if row["id"] not in listed and _scope_of_row(row) in whole
+    ]
+
+
+def _scope_of_row(row: rows.Row) -> Scope:
+    return Scope(
+        provider=str(row["provider"]), account=_text(row["account"]), region=_text(row["region"])
+    )
+
+
 def _backfilled(gathered: Gathered, scope: Scope) -> bool:
     return any(each.scope == scope and each.windows.coarse is not None for each in gathered.watched)
 
 
-def _observations(ledger: Ledger) -> dict[str, list[rows.Row]]:
+def _observations(ledger: Ledger, gathered: Gathered) -> dict[str, list[rows.Row]]:
+    """Each machine's rows, oldest first. `seen_until`: the last patrol before the next row.
+
+    A row is written only when something changed, so until then each patrol saw the same.
+    """
+    if not gathered.watched:
+        return {}
+    moments = _patrolled(ledger, min(each.windows.started_at for each in gathered.watched))
     found: dict[str, list[rows.Row]] = defaultdict(list)
-    for row in ledger.rows("machines"):
-        found[str(row["id"])].append(row)
-    for several in found.values():
-        several.sort(key=lambda row: _moment(row["observed_at"]))
+    newest_last = sorted(ledger.rows("machines"), key=lambda row: _moment(row["observed_at"]))
+    for row in reversed(newest_last):
+        several = found[str(row["id"])]
+        before = moments.get(_scope_of_row(row), ())
+        if several:
+            next_row = _moment(several[-1]["observed_at"])
+            before = [moment for moment in before if moment < next_row]
+        several.append({**row, "seen_until": max(before, default=None)})
+    return {name: several[::-1] for name, several in found.items()}
+
+
+def _patrolled(ledger: Ledger, since: datetime) -> dict[Scope, list[datetime]]:
+    found: dict[Scope, list[datetime]] = defaultdict(list)
+    for row in ledger.rows("patrolled", since=since):
+        found[_scope_of_row(row)].append(_moment(row["at"]))
     return found
 
 

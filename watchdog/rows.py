@@ -144,6 +144,23 @@ def attribution_rows(
     ]
 
 
+def changed_attributions(
+    told: Iterable[dict[str, object]], before: Iterable[Row]
+) -> list[dict[str, object]]:
+    """The sets that say something new. A resource's set is written whole, or not at all."""
+    known, news = _sets(before), list(told)
+    fresh = _sets(news)
+    return [row for row in news if fresh[row["resource"]] != known.get(row["resource"])]
+
+
+def _sets(several: Iterable[Row]) -> dict[object, set[tuple[object, ...]]]:
+    sets: dict[object, set[tuple[object, ...]]] = {}
+    for row in several:
+        told = tuple(value for name, value in sorted(row.items()) if name != "observed_at")
+        sets.setdefault(row["resource"], set()).add(told)
+    return sets
+
+
 def run_from(row: Row) -> Run:
     """A run of the ledger's view `runs`."""
     values = {f.name: row[f.name] for f in fields(Run) if f.name in row}

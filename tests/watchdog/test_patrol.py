@@ -210,6 +210,35 @@ def test_a_stopped_machine_is_shown_and_costs_nothing_more(ledger: Ledger) -> No
     assert Decimal(costs["totals"]["total"] or 0) == 0  # type: ignore[index]
 
 
+def test_a_boot_that_ended_at_an_unknown_time_keeps_what_patrols_saw_of_it(ledger: Ledger) -> None:
+    one = machine()
+    for minutes in range(10, 60, 10):
+        now = NOW + timedelta(minutes=minutes)
+        patrol(parts(ledger, Shelf(one, readings=[idle(one)])), now=now)
+    stopped = replace(one, state=MachineState.STOPPED, metered=False)
+    later = NOW + timedelta(hours=1)
+    patrol(parts(ledger, Shelf(stopped)), now=later)
+    patrol(parts(ledger, Shelf(stopped)), now=later + timedelta(minutes=10))
+    total = breakdown(ledger, since=NOW - timedelta(hours=3), until=later, by="machine")
+    seen_minutes = 3 * 60 + 50
+    cost = Decimal(total.to_json()["totals"]["total"])  # type: ignore[index]
+    assert cost == (Decimal(seen_minutes) / 60).quantize(Decimal("0.000000001"))
+
+
+def test_a_machine_that_is_listed_no_more_is_remembered_as_terminated(ledger: Ledger) -> None:
+    patrol(parts(ledger, Shelf(machine("kept"), machine("gone"))), now=NOW)
+    patrol(parts(ledger, Shelf(machine("kept"))), now=NOW + timedelta(minutes=5))
+    states = {row["name"]: row["state"] for row in ledger.rows("machines_now")}
+    assert states == {"kept": "running", "gone": "terminated"}
+
+
+def test_what_did_not_change_is_not_written_again(ledger: Ledger) -> None:
+    for minutes in (0, 5, 10):
+        patrol(parts(ledger, Shelf(machine())), now=NOW + timedelta(minutes=minutes))
+    assert len(ledger.rows("raw_machines")) == 1
+    assert len(ledger.rows("raw_attributions")) == 1
+
+
 def test_the_first_patrol_says_what_two_weeks_burnt(ledger: Ledger) -> None:
     one = machine(started_at=NOW - timedelta(days=5), first_launched_at=NOW - timedelta(days=5))
     coarse = reading(

@@ -50,7 +50,12 @@ resources AS (
 told AS (
   SELECT
     r.number * 10000000 + a.hour AS slot,
-    r.number, a.hour, a.x_Phase, a.hours, a.boot_ms, a.ListCost, a.observed_at
+    r.number, a.hour, a.x_Phase, a.hours, a.boot_ms, a.ListCost, a.observed_at,
+    CASE
+      WHEN r.meter = 'compute' THEN a.x_Phase
+      WHEN r.meter IN ('storage', 'egress') THEN r.meter
+      ELSE 'other'
+    END AS bucket
   FROM asked AS a
   JOIN resources AS r ON r.resource = a.ResourceId AND r.meter = a.x_Meter
 ),
@@ -61,6 +66,7 @@ metered AS (
     t.slot, t.x_Phase,
     min(t.number) AS number,
     min(t.hour) AS hour,
+    min(t.bucket) AS bucket,
     max(t.hours) AS hours,
     max(t.boot_ms) AS boot_ms,
     max(t.ListCost) AS ListCost
@@ -68,32 +74,6 @@ metered AS (
   JOIN (SELECT slot, max(observed_at) AS observed_at FROM told GROUP BY slot) AS newest
     ON newest.slot = t.slot AND newest.observed_at = t.observed_at
   GROUP BY t.slot, t.x_Phase
-),
-
-billed AS (
-  SELECT
-    slot,
-    min(number) AS number,
-    min(hour) AS hour,
-    coalesce(max(boot_ms), 0) AS boot_ms,
-    CAST(round(sum(hours) * 3600000) AS BIGINT) AS billed_ms
-  FROM metered
-  GROUP BY slot
-),
-
--- the time that was billed in a slot: one piece from the hour's beginning, or from the boot, on;
--- where it cannot have been one piece, and for other meters, the whole hour
-windows AS (
-  SELECT
-    slot, number,
-    hour // 24 AS day,
-    hour * 3600000 + CASE WHEN one_piece THEN boot_ms ELSE 0 END AS low,
-    hour * 3600000 + CASE WHEN one_piece THEN boot_ms + billed_ms ELSE 3600000 END AS high
-  FROM (
-    SELECT b.*, r.meter = 'compute' AND b.boot_ms + b.billed_ms <= 3600000 AS one_piece
-    FROM billed AS b
-    JOIN resources AS r ON r.number = b.number
-  ) AS shaped
 ),
 
 segments AS (
@@ -119,81 +99,17 @@ segments AS (
       ) AS high
     FROM attributions AS a
     JOIN resources AS r ON r.resource = a.resource
+    WHERE
+      a.started_at < coalesce(a.ended_at, CAST($until AS TIMESTAMPTZ))
+      AND a.started_at < CAST($until AS TIMESTAMPTZ)
+      AND coalesce(a.ended_at, CAST($until AS TIMESTAMPTZ)) > CAST($since AS TIMESTAMPTZ)
+      AND a.share > 0
   ) AS cut
-  WHERE low < high AND share > 0
   WINDOW
     in_time AS (PARTITION BY number ORDER BY low, high),
     before AS (
       PARTITION BY number ORDER BY low, high ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
     )
-),
-
--- by day, so that an hour meets few segments of its resource instead of all
-segment_days AS (
-  SELECT
-    segment, number, share, alone, low, high,
-    unnest(generate_series(low // 86400000, (high - 1) // 86400000)) AS day
-  FROM segments
-),
-
-pieces AS (
-  SELECT
-    w.slot, s.segment, s.share, s.day,
-    w.high - w.low AS length,
-    greatest(w.low, s.low) AS low,
-    least(w.high, s.high) AS high,
-    s.alone AND s.low <= w.low AND w.high <= s.high AS whole
-  FROM windows AS w
-  JOIN segment_days AS s
-    ON s.number = w.number AND s.day = w.day AND s.low < w.high AND w.low < s.high
-),
-
--- the share of each slot that a segment has: from `since` to `upto` of its running total
-weighed AS (
-  SELECT
-    slot, segment, length, share,
-    sum(CAST(round((high - low) * share * 1000000) AS BIGINT)) OVER in_order AS running,
-    CAST(round((high - low) * share * 1000000) AS BIGINT) AS weight,
-    sum(CAST(round((high - low) * share * 1000000) AS BIGINT)) OVER of_slot AS covered,
-    row_number() OVER in_order AS place
-  FROM pieces
-  WHERE NOT whole
-  WINDOW
-    of_slot AS (PARTITION BY slot),
-    in_order AS (
-      PARTITION BY slot ORDER BY segment ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    )
-),
-
-scaled AS (
-  SELECT
-    slot, segment, share, place,
-    CAST(running AS DOUBLE) AS running,
-    CAST(running - weight AS DOUBLE) AS before,
-    CAST(covered AS DOUBLE) AS covered,
-    -- shares that add up to more than one, or to one but for their rounding, fill the slot
-    CASE
-      WHEN covered > length * 999999 THEN CAST(covered AS DOUBLE)
-      ELSE length * CAST(1000000 AS DOUBLE)
-    END AS total
-  FROM weighed
-),
-
-ranges AS (
-  SELECT
-    slot, segment,
-    CAST(0 AS DOUBLE) AS since,
-    CAST(1 AS DOUBLE) AS upto,
-    CAST(1 AS DOUBLE) / length AS each_ms
-  FROM pieces
-  WHERE whole
-  UNION ALL
-  SELECT slot, segment, before / total, running / total, share * 1000000 / total
-  FROM scaled
-  UNION ALL
-  SELECT slot, NULL, covered / total, CAST(1 AS DOUBLE), CAST(0 AS DOUBLE)
-  FROM scaled
-  WHERE place = 1 AND covered < total
 ),
 
 -- runs that failed, under whichever name of the machine they give; one without an end is left out
@@ -219,62 +135,149 @@ failed_runs AS (
   ) AS r ON r.name = f.name
 ),
 
--- each moment once, however many runs failed in it
-failed_time AS (
-  SELECT number, min(low) AS low, max(high) AS high
+-- segments, cut where failed runs begin and end; a workload that shares the machine answers for its
+-- own run only
+edges AS (
+  SELECT segment, moment, sum(turn) AS turn
+  FROM (
+    SELECT segment, low AS moment, 0 AS turn FROM segments
+    UNION ALL
+    SELECT segment, high AS moment, 0 AS turn FROM segments
+    UNION ALL
+    SELECT s.segment, greatest(s.low, f.low) AS moment, 1 AS turn
+    FROM segments AS s
+    JOIN failed_runs AS f ON f.number = s.number AND f.low < s.high AND s.low < f.high
+    WHERE s.share >= 1 OR s.rule = f.rule
+    UNION ALL
+    SELECT s.segment, least(s.high, f.high) AS moment, -1 AS turn
+    FROM segments AS s
+    JOIN failed_runs AS f ON f.number = s.number AND f.low < s.high AND s.low < f.high
+    WHERE s.share >= 1 OR s.rule = f.rule
+  ) AS each_edge
+  GROUP BY segment, moment
+),
+
+parts AS (
+  SELECT
+    row_number() OVER (ORDER BY c.segment, c.low) AS part,
+    c.segment, s.number, s.share, s.alone, c.low, c.high, c.failed
   FROM (
     SELECT
-      number, low, high,
-      sum(apart) OVER (PARTITION BY number ORDER BY low, high ROWS UNBOUNDED PRECEDING) AS island
-    FROM (
-      SELECT
-        number, low, high,
-        CASE
-          WHEN low <= max(high) OVER (
-            PARTITION BY number ORDER BY low, high ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-          ) THEN 0
-          ELSE 1
-        END AS apart
-      FROM failed_runs
-    ) AS marked
-  ) AS numbered
-  GROUP BY number, island
+      segment,
+      moment AS low,
+      lead(moment) OVER in_time AS high,
+      sum(turn) OVER so_far > 0 AS failed
+    FROM edges
+    WINDOW
+      in_time AS (PARTITION BY segment ORDER BY moment),
+      so_far AS (
+        PARTITION BY segment ORDER BY moment ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      )
+  ) AS c
+  JOIN segments AS s ON s.segment = c.segment
+  WHERE c.high IS NOT NULL
 ),
 
--- a workload that shares the machine answers for its own run only
-failed_parts AS (
-  SELECT s.segment, greatest(s.low, f.low) AS low, least(s.high, f.high) AS high
-  FROM segments AS s
-  JOIN failed_time AS f ON f.number = s.number AND f.low < s.high AND s.low < f.high
-  WHERE s.share >= 1
+-- by day, so that an hour meets few parts of its resource instead of all
+part_days AS (
+  SELECT *, unnest(generate_series(low // 86400000, (high - 1) // 86400000)) AS day
+  FROM parts
+),
+
+-- most hours lie within one part, and need no splitting
+placed AS (
+  SELECT m.*, p.segment, p.failed
+  FROM metered AS m
+  LEFT JOIN part_days AS p
+    ON p.number = m.number AND p.day = m.hour // 24 AND p.alone
+    AND p.low <= m.hour * 3600000 AND p.high >= (m.hour + 1) * 3600000
+),
+
+billed AS (
+  SELECT
+    slot,
+    min(number) AS number,
+    min(hour) AS hour,
+    coalesce(max(boot_ms), 0) AS boot_ms,
+    CAST(round(sum(hours) * 3600000) AS BIGINT) AS billed_ms
+  FROM placed
+  WHERE segment IS NULL
+  GROUP BY slot
+),
+
+-- the time that was billed in a slot: one piece from the hour's beginning, or from the boot, on;
+-- where it cannot have been one piece, and for other meters, the whole hour
+windows AS (
+  SELECT
+    slot, number,
+    hour // 24 AS day,
+    hour * 3600000 + CASE WHEN one_piece THEN boot_ms ELSE 0 END AS low,
+    hour * 3600000 + CASE WHEN one_piece THEN boot_ms + billed_ms ELSE 3600000 END AS high
+  FROM (
+    SELECT b.*, r.meter = 'compute' AND b.boot_ms + b.billed_ms <= 3600000 AS one_piece
+    FROM billed AS b
+    JOIN resources AS r ON r.number = b.number
+  ) AS shaped
+),
+
+-- which parts met in it, and each one's weight: milliseconds times millionths of a share
+pieces AS (
+  SELECT
+    w.slot, p.part, p.segment, p.failed,
+    w.high - w.low AS length,
+    CAST(
+      round((least(w.high, p.high) - greatest(w.low, p.low)) * p.share * 1000000) AS BIGINT
+    ) AS weight
+  FROM windows AS w
+  JOIN part_days AS p
+    ON p.number = w.number AND p.day = w.day AND p.low < w.high AND w.low < p.high
+),
+
+weighed AS (
+  SELECT
+    slot, part, segment, failed, length, weight,
+    sum(weight) OVER so_far AS running,
+    sum(weight) OVER of_slot AS covered,
+    row_number() OVER so_far AS place
+  FROM pieces
+  WINDOW
+    of_slot AS (PARTITION BY slot),
+    so_far AS (
+      PARTITION BY slot ORDER BY part ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    )
+),
+
+scaled AS (
+  SELECT
+    slot, segment, failed, place,
+    CAST(running AS DOUBLE) AS running,
+    CAST(running - weight AS DOUBLE) AS before,
+    CAST(covered AS DOUBLE) AS covered,
+    -- shares that add up to more than one, or to one but for their rounding, fill the slot
+    CASE
+      WHEN covered > length * 999999 THEN CAST(covered AS DOUBLE)
+      ELSE length * CAST(1000000 AS DOUBLE)
+    END AS total
+  FROM weighed
+),
+
+-- the share of a slot that each has: from `since` to `upto` of the running total
+ranges AS (
+  SELECT slot, segment, failed, before / total AS since, running / total AS upto
+  FROM scaled
   UNION ALL
-  SELECT s.segment, greatest(s.low, f.low) AS low, least(s.high, f.high) AS high
-  FROM segments AS s
-  JOIN failed_runs AS f
-    ON f.number = s.number AND f.rule = s.rule AND f.low < s.high AND s.low < f.high
-  WHERE s.share < 1
-),
-
-failed_days AS (
-  SELECT
-    segment, low, high,
-    unnest(generate_series(low // 86400000, (high - 1) // 86400000)) AS day
-  FROM failed_parts
-),
-
-failed_pieces AS (
-  SELECT
-    p.slot, p.segment,
-    CAST(sum(least(p.high, f.high) - greatest(p.low, f.low)) AS DOUBLE) AS failed_ms
-  FROM pieces AS p
-  JOIN failed_days AS f
-    ON f.segment = p.segment AND f.day = p.day AND f.low < p.high AND p.low < f.high
-  GROUP BY p.slot, p.segment
+  SELECT slot, NULL, FALSE, covered / total, CAST(1 AS DOUBLE)
+  FROM scaled
+  WHERE place = 1 AND covered < total
 ),
 
 split AS (
+  SELECT number, hour, bucket, segment, failed, hours, ListCost AS usd
+  FROM placed
+  WHERE segment IS NOT NULL
+  UNION ALL
   SELECT
-    m.number, m.hour, m.x_Phase, r.segment,
+    m.number, m.hour, m.bucket, r.segment, r.failed,
     m.hours * coalesce(r.upto - r.since, 1) AS hours,
     CASE
       WHEN r.slot IS NULL OR r.upto = 1 THEN m.ListCost
@@ -283,27 +286,23 @@ split AS (
     - CASE
       WHEN r.slot IS NULL OR r.since = 0 THEN 0
       ELSE CAST(CAST(m.ListCost AS DOUBLE) * r.since AS DECIMAL(18, 9))
-    END AS usd,
-    CASE
-      WHEN f.failed_ms IS NULL THEN 0
-      ELSE CAST(CAST(m.ListCost AS DOUBLE) * r.each_ms * f.failed_ms AS DECIMAL(18, 9))
-    END AS failed_usd
-  FROM metered AS m
+    END AS usd
+  FROM placed AS m
   LEFT JOIN ranges AS r ON r.slot = m.slot
-  LEFT JOIN failed_pieces AS f ON f.slot = r.slot AND f.segment = r.segment
+  WHERE m.segment IS NULL
 ),
 
-bucketed AS (
+added AS (
   SELECT
-    p.*, r.resource, r.name, r.provider, r.region,
-    CASE
-      WHEN r.meter = 'compute' THEN p.x_Phase
-      WHEN r.meter IN ('storage', 'egress') THEN r.meter
-      ELSE 'other'
-    END AS bucket
-  FROM split AS p
-  JOIN resources AS r ON r.number = p.number
-  WHERE p.usd IS NULL OR NOT coalesce(CAST($only_unpriced AS BOOLEAN), FALSE)
+    number, segment, bucket,
+    CASE WHEN $by = 'day' THEN hour // 24 END AS day,
+    sum(usd) AS usd,
+    sum(CASE WHEN failed THEN usd ELSE 0 END) AS failed_usd,
+    sum(CASE WHEN usd IS NULL THEN 1 ELSE 0 END) AS unpriced,
+    sum(CASE WHEN usd IS NULL THEN hours END) AS unpriced_hours
+  FROM split
+  WHERE usd IS NULL OR NOT coalesce(CAST($only_unpriced AS BOOLEAN), FALSE)
+  GROUP BY number, segment, bucket, CASE WHEN $by = 'day' THEN hour // 24 END
 ),
 
 keyed AS (
@@ -313,20 +312,20 @@ keyed AS (
       WHEN 'owner' THEN s.owner
       WHEN 'group' THEN s.workload_group
       WHEN 'kind' THEN s.kind
-      WHEN 'provider' THEN b.provider
-      WHEN 'region' THEN b.region
-      WHEN 'machine' THEN b.resource
-      WHEN 'day' THEN CAST(DATE '1970-01-01' + CAST(b.hour // 24 AS INTEGER) AS VARCHAR)
-      WHEN 'phase' THEN b.bucket
+      WHEN 'provider' THEN r.provider
+      WHEN 'region' THEN r.region
+      WHEN 'machine' THEN r.resource
+      WHEN 'day' THEN CAST(DATE '1970-01-01' + CAST(a.day AS INTEGER) AS VARCHAR)
+      WHEN 'phase' THEN a.bucket
     END AS key,
     CASE $by
       WHEN 'workload' THEN coalesce(s.workload_group, s.owner)
-      WHEN 'machine' THEN b.name
+      WHEN 'machine' THEN r.name
     END AS qualifier,
-    b.bucket, b.hours, b.usd,
-    least(b.usd, b.failed_usd) AS failed_usd
-  FROM bucketed AS b
-  LEFT JOIN segments AS s ON s.segment = b.segment
+    a.bucket, a.usd, a.failed_usd, a.unpriced, a.unpriced_hours
+  FROM added AS a
+  JOIN resources AS r ON r.number = a.number
+  LEFT JOIN segments AS s ON s.segment = a.segment
   WHERE
     $workload IS NULL
     OR coalesce(s.workload, 'unattributed') = $workload
@@ -337,7 +336,7 @@ SELECT
   key, qualifier, bucket,
   CAST(sum(usd) AS DECIMAL(38, 9)) AS usd,
   CAST(sum(failed_usd) AS DECIMAL(38, 9)) AS failed_usd,
-  sum(CASE WHEN usd IS NULL THEN 1 ELSE 0 END) AS unpriced,
-  sum(CASE WHEN usd IS NULL THEN hours END) AS unpriced_hours
+  sum(unpriced) AS unpriced,
+  sum(unpriced_hours) AS unpriced_hours
 FROM keyed
 GROUP BY key, qualifier, bucket

@@ -1,0 +1,220 @@
+"""A user with a read-only profile and no set-up: the command, a real adapter, an AWS over HTTP."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto.ec2.models import ec2_backends
+
+from tests.moto_aws import ACCOUNT, AwsServer, launch, put_metric, tag
+
+REGION = "us-east-1"
+COMMAND = str(Path(sys.executable).parent / "spend-watchdog")
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[AwsServer]:
+    with AwsServer() as running:
+        yield running
+
+
+@pytest.fixture
+def aws(server: AwsServer) -> AwsServer:
+    server.reset()
+    return server
+
+
+class User:
+    """Somebody with credentials, a folder and nothing else."""
+
+    def __init__(self, folder: Path, aws: AwsServer) -> None:
+        self.folder = folder
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "SPEND_WATCHDOG_LEDGER": str(folder / "ledger"),
+            "SPEND_WATCHDOG_REGIONS": "us-east-1,us-west-2",
+            "SPEND_WATCHDOG_ACCEPTED_GAPS": "start and stop history",
+            **aws.environment,
+        }
+
+    def run(self, *arguments: str, **variables: str) -> tuple[int, Any]:
+        done = subprocess.run(
+            [COMMAND, *arguments, "--json"],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=self.folder,
+            env=self.environment | variables,
+            timeout=120,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.returncode, json.loads(done.stdout) if done.stdout else done.stderr
+
+
+@pytest.fixture
+def user(tmp_path: Path, aws: AwsServer) -> User:
+    return User(tmp_path, aws)
+
+
+def start(
+    aws: AwsServer, name: str, machine_type: str = "g5.xlarge", region: str = REGION, **tags: str
+) -> str:
+    """A machine that booted two days ago."""
+    (machine,) = launch(aws.client("ec2", region), machine_type, tags={"Name": name})
+    tag(machine, {key.replace("__", ":").replace("_", "-"): v for key, v in tags.items()}, region)
+    booted = datetime.now(UTC) - timedelta(days=2)
+    instance = ec2_backends[ACCOUNT][region].get_instance(machine)
+    instance.launch_time = f"{booted:%Y-%m-%dT%H:%M:%S.000Z}"
+    return machine
+
+
+def report(
+    aws: AwsServer, machine: str, utilisation: list[float], held: float = 10.0, gpu: int = 0
+) -> None:
+    """What the CloudWatch agent and the hypervisor told in the hours up to now."""
+    cloudwatch = aws.client("cloudwatch", REGION)
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    begin = now - timedelta(minutes=now.minute % 5) - timedelta(minutes=5 * len(utilisation))
+    of_gpu = {"InstanceId": machine, "index": str(gpu)}
+    told = {
+        "nvidia_smi_utilization_gpu": utilisation,
+        "nvidia_smi_memory_used": [held] * len(utilisation),
+        "nvidia_smi_memory_total": [24_564.0] * len(utilisation),
+    }
+    for metric, values in told.items():
+        put_metric(cloudwatch, metric, values, dimensions=of_gpu, started_at=begin)
+    for metric in ("NetworkIn", "NetworkOut"):
+        put_metric(
+            cloudwatch,
+            metric,
+            [1000.0] * len(utilisation),
+            dimensions={"InstanceId": machine},
+            started_at=begin,
+            namespace="AWS/EC2",
+        )
+
+
+QUIET, BUSY = [0.0] * 40, [95.0] * 40
+
+
+def by_name(told: Any) -> dict[str, Any]:
+    """Machines carry their Name tag; the fixture's names are unique."""
+    return {machine["name"]: machine for machine in told["machines"]}
+
+
+def test_one_look_says_what_idles_what_works_and_what_nobody_can_see(
+    user: User, aws: AwsServer
+) -> None:
+    report(aws, start(aws, "forgotten-1", spend_watchdog__workload="probe"), QUIET)
+    report(aws, start(aws, "open-notebook"), QUIET, held=18_000)
+    report(aws, start(aws, "busy"), BUSY)
+    start(aws, "silent", "p4d.24xlarge")
+    launch(aws.client("ec2", REGION), "m5.large", tags={"Name": "web"})
+    code, told = user.run("patrol", "--exit-code")
+    assert code == 3
+    machines = by_name(told)
+    assert {name: each["phase"] for name, each in machines.items()} == {
+        "forgotten-1": "idle",
+        "open-notebook": "parked",
+        "busy": "active",
+        "silent": "unknown",
+    }
+    assert {name: each["decision"] for name, each in machines.items()} == {
+        "forgotten-1": "notify",
+        "open-notebook": "notify",
+        "busy": "leave",
+        "silent": "unknown",
+    }
+    assert machines["forgotten-1"]["confidence"] > 0.9
+    assert machines["forgotten-1"]["hourly_cost_usd"] == "1.006"
+    assert machines["silent"]["gpus"] == 8
+    assert machines["silent"]["idle_minutes"] is None
+    assert "CloudWatch agent" in machines["silent"]["why"][-1]
+    assert told["gaps"] == []
+    ranked = [line["name"] for line in told["backfill"]["machines"]]
+    assert ranked[0] == "silent"
+    assert told["cost_of_watching"]["api_calls"] == dict(aws.calls)
+
+
+def test_the_second_patrol_asks_less_and_changes_nothing(user: User, aws: AwsServer) -> None:
+    report(aws, start(aws, "forgotten-1"), QUIET)
+    user.run("patrol")
+    _, before = user.run("costs", "--by", "machine")
+    aws.forget_calls()
+    code, told = user.run("patrol")
+    assert code == 0
+    assert dict(aws.calls) == {
+        "ec2:DescribeInstances": 2,
+        "ec2:DescribeInstanceTypes": 1,
+        "cloudwatch:ListMetrics": 1,
+        "cloudwatch:GetMetricData": 1,
+    }
+    _, after = user.run("costs", "--by", "machine")
+    assert Decimal(after["totals"]["idle"]) == pytest.approx(
+        Decimal(before["totals"]["idle"]), abs=Decimal("0.1")
+    )
+    assert told["backfill"]["from"] is None
+
+
+@pytest.mark.parametrize(
+    ("fault", "word"),
+    [
+        ({"code": "UnauthorizedOperation", "status": 403}, "not allowed"),
+        ({"status": 503}, "503"),
+        ({"code": "RequestLimitExceeded", "status": 503}, "throttl"),
+    ],
+)
+def test_a_region_that_fails_is_a_gap_and_the_other_still_comes(
+    user: User, aws: AwsServer, fault: dict[str, Any], word: str
+) -> None:
+    report(aws, start(aws, "forgotten-1"), QUIET)
+    aws.fail("ec2:DescribeInstances", region="us-west-2", **fault)
+    code, told = user.run("patrol", AWS_MAX_ATTEMPTS="1")
+    assert code == 4
+    assert by_name(told)["forgotten-1"]["phase"] == "idle"
+    (gap,) = told["gaps"]
+    assert (gap["provider"], gap["region"]) == ("aws", "us-west-2")
+    assert word in gap["why"].lower()
+
+
+def test_metrics_that_cannot_be_read_make_nothing_look_idle(user: User, aws: AwsServer) -> None:
+    report(aws, start(aws, "forgotten-1"), QUIET)
+    aws.fail("cloudwatch:GetMetricData", status=500)
+    code, told = user.run("patrol", AWS_MAX_ATTEMPTS="1")
+    assert code == 4
+    assert by_name(told)["forgotten-1"]["phase"] == "unknown"
+    assert by_name(told)["forgotten-1"]["decision"] == "unknown"
+
+
+def test_costs_add_up_and_explain_says_why(user: User, aws: AwsServer) -> None:
+    report(aws, start(aws, "forgotten-1", spend_watchdog__workload="probe"), QUIET)
+    user.run("patrol")
+    _, costs = user.run("costs")
+    (row,) = costs["rows"]
+    parts = (
+        "setup",
+        "transfer",
+        "active",
+        "parked",
+        "idle",
+        "hung",
+        "unknown",
+        "storage",
+        "egress",
+        "other",
+    )
+    assert row["key"] == "probe"
+    assert Decimal(row["total"]) == sum(Decimal(row[part]) for part in parts)
+    assert costs["totals"]["total"] == row["total"]
+    _, why = user.run("explain", "forgotten-1", "--events")
+    assert why["findings"][0]["wanted"] == "notify"
+    assert {event["kind"] for event in why["events"]} == {"finding"}

@@ -1,0 +1,1 @@
+"""The ledger, on real folders and a real S3 API."""
