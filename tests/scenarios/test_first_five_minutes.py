@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from moto.ec2.models import ec2_backends
 
+from tests.fake_slack import TOKEN, FakeSlack, limited
 from tests.moto_aws import ACCOUNT, AwsServer, launch, put_metric, tag
 
 REGION = "us-east-1"
@@ -193,6 +194,37 @@ def test_metrics_that_cannot_be_read_make_nothing_look_idle(user: User, aws: Aws
     assert code == 4
     assert by_name(told)["forgotten-1"]["phase"] == "unknown"
     assert by_name(told)["forgotten-1"]["decision"] == "unknown"
+
+
+def test_slack_hears_of_it_once_even_where_it_asks_to_wait(user: User, aws: AwsServer) -> None:
+    report(aws, start(aws, "<!channel>*bold*"), QUIET)
+    with FakeSlack() as slack:
+        slack.answer_next(limited("1"))
+        code, told = user.run(
+            "patrol",
+            SPEND_WATCHDOG_SLACK__TOKEN=TOKEN,
+            SPEND_WATCHDOG_SLACK__CHANNEL="C0123456789",
+            SPEND_WATCHDOG_SLACK__API_URL=slack.api_url,
+        )
+        assert code == 0
+        refused, posted = slack.messages
+        assert refused == posted
+        assert "<!channel>" not in json.dumps(posted)
+    assert [outcome["result"] for outcome in told["outcomes"]] == ["delivered"]
+
+
+def test_a_slack_that_refuses_is_told_and_nobody_was_warned(user: User, aws: AwsServer) -> None:
+    report(aws, start(aws, "forgotten-1"), QUIET)
+    with FakeSlack() as slack:
+        code, told = user.run(
+            "patrol",
+            SPEND_WATCHDOG_SLACK__TOKEN="xoxb-wrong",
+            SPEND_WATCHDOG_SLACK__CHANNEL="C0123456789",
+            SPEND_WATCHDOG_SLACK__API_URL=slack.api_url,
+        )
+    assert code == 4
+    assert [outcome["result"] for outcome in told["outcomes"]] == ["failed"]
+    assert told["gaps"][-1]["what"] == "alert"
 
 
 def test_costs_add_up_and_explain_says_why(user: User, aws: AwsServer) -> None:

@@ -44,6 +44,13 @@ def show(*renderables: RenderableType) -> None:
         target.print(each)
 
 
+def clear() -> None:
+    """An empty screen for the next look; nothing where no person looks."""
+    target = console()
+    if target.is_terminal:
+        target.clear()
+
+
 def notice(text: str) -> None:
     typer.echo(text, err=True)
 

@@ -69,8 +69,6 @@ def patrol(
     Observes only: nothing outside the ledger is changed. Exit codes: 0 fine, 2 settings or policy
     wrong, 3 findings (with --exit-code), 4 something that was asked for could not be seen.
     """
-    if act and no_alerts:
-        raise SettingsError("--act with --no-alerts is refused: nothing is stopped unannounced")
     settings = load_settings(
         config,
         providers=tuple(provider) if provider else None,
@@ -78,11 +76,14 @@ def patrol(
         policy=policy,
         ledger=ledger,
     )
-    if act or settings.act:
+    acting = act or settings.act
+    if acting and no_alerts:
+        raise SettingsError("--act with --no-alerts is refused: nothing is stopped unannounced")
+    if acting:
         output.notice("this version observes only: nothing will be stopped")
     while True:
         report = _once(settings, backfill, alerts=not no_alerts)
-        _print(report, json=json)
+        _print(report, json=json, live=every is not None)
         _beat(settings)
         if every is None:
             raise typer.Exit(_code(report, findings=exit_code))
@@ -98,7 +99,7 @@ def _once(settings: Settings, backfill: timedelta | None, *, alerts: bool) -> Pa
         return one_pass(parts, now=datetime.now(UTC), backfill=backfill)
 
 
-def _print(report: PatrolReport, *, json: bool) -> None:
+def _print(report: PatrolReport, *, json: bool, live: bool) -> None:
     if json:
         from watchdog.patrol_json import patrol_json  # noqa: PLC0415
 
@@ -106,6 +107,8 @@ def _print(report: PatrolReport, *, json: bool) -> None:
         return
     from watchdog.alerts.console import render  # noqa: PLC0415
 
+    if live:
+        output.clear()
     output.show(*render(report))
 
 
