@@ -236,8 +236,8 @@ def _tag(instance: str, tags: Mapping[str, str]) -> None:
 def _back_date(instance: str, launched_at: datetime) -> None:
     from moto.ec2.models import ec2_backends  # noqa: PLC0415 - an extra
 
-    backend = ec2_backends[ACCOUNT][REGION]
-    backend.get_instance(instance).launch_time = f"{launched_at:%Y-%m-%dT%H:%M:%S.000Z}"
+    moved: Any = ec2_backends[ACCOUNT][REGION].get_instance(instance)
+    moved.launch_time = f"{launched_at:%Y-%m-%dT%H:%M:%S.000Z}"
 
 
 def _moments(
@@ -297,9 +297,10 @@ def _indexed_metrics() -> Iterator[None]:
     """Moto looks at every point for every query; here each query sees its own series alone."""
     from moto.cloudwatch.models import CloudWatchBackend  # noqa: PLC0415 - an extra
 
-    asked = CloudWatchBackend.get_metric_data
-    listed = CloudWatchBackend.get_filtered_metrics
-    everything = CloudWatchBackend.get_all_metrics
+    moto: Any = CloudWatchBackend
+    asked = moto.get_metric_data
+    listed = moto.get_filtered_metrics
+    everything = moto.get_all_metrics
     series: dict[int, tuple[int, dict[Any, list[Any]]]] = {}
 
     def by_series(backend: Any) -> dict[Any, list[Any]]:
@@ -331,14 +332,14 @@ def _indexed_metrics() -> Iterator[None]:
         finally:
             del backend.get_all_metrics
 
-    CloudWatchBackend.get_metric_data = get_metric_data
-    CloudWatchBackend.get_filtered_metrics = get_filtered_metrics
+    moto.get_metric_data = get_metric_data
+    moto.get_filtered_metrics = get_filtered_metrics
     try:
         yield
     finally:
-        CloudWatchBackend.get_metric_data = asked
-        CloudWatchBackend.get_filtered_metrics = listed
-        CloudWatchBackend.get_all_metrics = everything
+        moto.get_metric_data = asked
+        moto.get_filtered_metrics = listed
+        moto.get_all_metrics = everything
 
 
 def _series_of(point: Any) -> tuple[str, str, frozenset[tuple[str, str]]]:

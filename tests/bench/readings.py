@@ -82,9 +82,8 @@ def measured(machines: int) -> tuple[float, float]:
 
 
 def main(sizes: Sequence[int]) -> None:
-    print(
-        f"{'machines':>9} {'points':>12} {'µs/point':>9} {'of limit':>9} {'B/point':>8} {'of limit':>9}"
-    )
+    heads = ("machines", "points", "µs/point", "of limit", "B/point", "of limit")
+    print("{:>9} {:>12} {:>9} {:>9} {:>8} {:>9}".format(*heads))
     for machines in sizes:
         points = machines * GPUS * POINTS
         seconds, kept = measured(machines)

@@ -73,7 +73,7 @@ def start(
     (machine,) = launch(aws.client("ec2", region), machine_type, tags={"Name": name})
     tag(machine, {key.replace("__", ":").replace("_", "-"): v for key, v in tags.items()}, region)
     booted = datetime.now(UTC) - timedelta(days=2)
-    instance = ec2_backends[ACCOUNT][region].get_instance(machine)
+    instance: Any = ec2_backends[ACCOUNT][region].get_instance(machine)
     instance.launch_time = f"{booted:%Y-%m-%dT%H:%M:%S.000Z}"
     return machine
 

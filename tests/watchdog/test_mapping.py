@@ -37,8 +37,10 @@ def test_an_entry_knows_its_line_and_its_globs() -> None:
         ),
         (
             GOOD.replace("training", "trainig"),
-            "mapping.yaml:5:11: kind: input should be 'training', 'batch', 'notebook',"
-            " 'service' or 'unknown'",
+            (
+                "mapping.yaml:5:11: kind: input should be 'training', 'batch', 'notebook',"
+                " 'service' or 'unknown'"
+            ),
         ),
         (
             GOOD.replace('"1234*"', "1234"),

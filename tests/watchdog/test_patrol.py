@@ -23,7 +23,7 @@ from watchdog.patrol import Parts, accepted, patrol
 from watchdog.patrol_json import patrol_json
 from watchdog.patrol_report import PatrolReport
 
-FREE = {"memory_used_mib": [10.0] * 36}
+FREE: dict[str, Any] = {"memory_used_mib": [10.0] * 36}
 
 
 @pytest.fixture
@@ -44,6 +44,10 @@ def idle(of: Machine, until: datetime = NOW) -> Reading:
     """Busy for an hour, then two hours of nothing."""
     start = until - timedelta(hours=3)
     return reading([90.0] * 12 + [0.0] * 24, resource=of.id, started_at=start, **FREE)
+
+
+def costs_of(ledger: Ledger, since: datetime, until: datetime, by: str = "machine") -> Any:
+    return breakdown(ledger, since=since, until=until, by=by).to_json()
 
 
 def seen(report: PatrolReport, name: str = "trainer-1") -> dict[str, Any]:
@@ -74,8 +78,8 @@ def test_an_idle_machine_is_found_judged_priced_and_told(ledger: Ledger) -> None
 def test_metered_time_costs_what_the_machine_costs(ledger: Ledger) -> None:
     one = machine()
     patrol(parts(ledger, Shelf(one, readings=[idle(one)])), now=NOW)
-    costs = breakdown(ledger, since=NOW - timedelta(hours=3), until=NOW, by="machine").to_json()
-    (row,) = costs["rows"]  # type: ignore[misc]
+    costs = costs_of(ledger, NOW - timedelta(hours=3), NOW, "machine")
+    (row,) = costs["rows"]
     assert (Decimal(row["active"]), Decimal(row["idle"])) == (Decimal(1), Decimal(2))
     assert Decimal(row["total"]) == Decimal(3)
 
@@ -100,17 +104,17 @@ def test_patrols_that_overlap_by_half_a_window_count_nothing_twice(ledger: Ledge
     patrol(parts(ledger, Shelf(one, readings=[more])), now=later)
     keys = [(r["resource"], r["gpu"], r["started_at"]) for r in ledger.rows("readings")]
     assert len(keys) == len(set(keys))
-    total = breakdown(ledger, since=NOW - timedelta(hours=3), until=later, by="machine")
+    total = costs_of(ledger, NOW - timedelta(hours=3), later, "machine")
     hours = (later - (NOW - timedelta(hours=3))).total_seconds() / 3600
-    assert Decimal(total.to_json()["totals"]["total"]) == Decimal(str(hours))  # type: ignore[index]
+    assert Decimal(total["totals"]["total"]) == Decimal(str(hours))
 
 
 def test_a_late_metric_turns_unknown_hours_into_known_ones(ledger: Ledger) -> None:
     one = machine()
     patrol(parts(ledger, Shelf(one)), now=NOW)
     patrol(parts(ledger, Shelf(one, readings=[idle(one)])), now=NOW + timedelta(minutes=5))
-    row = breakdown(ledger, since=NOW - timedelta(hours=3), until=NOW, by="phase").to_json()
-    known = {each["key"] for each in row["rows"]}  # type: ignore[attr-defined]
+    row = costs_of(ledger, NOW - timedelta(hours=3), NOW, "phase")
+    known = {each["key"] for each in row["rows"]}
     assert known == {"active", "idle"}
 
 
@@ -120,8 +124,8 @@ def test_re_tagging_re_attributes_the_past(ledger: Ledger) -> None:
     renamed = replace(one, tags={"spend-watchdog:workload": "new-name"})
     later = NOW + timedelta(minutes=5)
     patrol(parts(ledger, Shelf(renamed, readings=[idle(one)])), now=later)
-    costs = breakdown(ledger, since=NOW - timedelta(hours=3), until=NOW, by="workload").to_json()
-    assert [row["key"] for row in costs["rows"]] == ["new-name"]  # type: ignore[attr-defined]
+    costs = costs_of(ledger, NOW - timedelta(hours=3), NOW, "workload")
+    assert [row["key"] for row in costs["rows"]] == ["new-name"]
 
 
 def test_a_pause_is_as_long_as_the_ledger_remembers(ledger: Ledger) -> None:
@@ -151,7 +155,7 @@ def test_an_unpriced_machine_costs_null_and_never_zero(ledger: Ledger) -> None:
     one = machine(price=price(None))
     report = patrol(parts(ledger, Shelf(one, readings=[idle(one)])), now=NOW)
     assert seen(report)["hourly_cost_usd"] is None
-    costs = breakdown(ledger, since=NOW - timedelta(hours=3), until=NOW, by="machine").to_json()
+    costs = costs_of(ledger, NOW - timedelta(hours=3), NOW, "machine")
     assert costs["unpriced"]
 
 
@@ -206,8 +210,8 @@ def test_a_stopped_machine_is_shown_and_costs_nothing_more(ledger: Ledger) -> No
     later = NOW + timedelta(hours=2)
     report = patrol(parts(ledger, Shelf(stopped)), now=later)
     assert seen(report)["state"] == "stopped"
-    costs = breakdown(ledger, since=NOW, until=later, by="machine").to_json()
-    assert Decimal(costs["totals"]["total"] or 0) == 0  # type: ignore[index]
+    costs = costs_of(ledger, NOW, later, "machine")
+    assert Decimal(costs["totals"]["total"] or 0) == 0
 
 
 def test_a_boot_that_ended_at_an_unknown_time_keeps_what_patrols_saw_of_it(ledger: Ledger) -> None:
@@ -219,9 +223,9 @@ def test_a_boot_that_ended_at_an_unknown_time_keeps_what_patrols_saw_of_it(ledge
     later = NOW + timedelta(hours=1)
     patrol(parts(ledger, Shelf(stopped)), now=later)
     patrol(parts(ledger, Shelf(stopped)), now=later + timedelta(minutes=10))
-    total = breakdown(ledger, since=NOW - timedelta(hours=3), until=later, by="machine")
+    total = costs_of(ledger, NOW - timedelta(hours=3), later, "machine")
     seen_minutes = 3 * 60 + 50
-    cost = Decimal(total.to_json()["totals"]["total"])  # type: ignore[index]
+    cost = Decimal(total["totals"]["total"])
     assert cost == (Decimal(seen_minutes) / 60).quantize(Decimal("0.000000001"))
 
 

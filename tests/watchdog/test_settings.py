@@ -66,8 +66,10 @@ def test_lists_are_comma_lists_in_the_environment(monkeypatch: pytest.MonkeyPatc
         ),
         (
             'act = "perhaps"\n',
-            "spend-watchdog.toml:1: act: input should be a valid boolean,"
-            " unable to interpret input",
+            (
+                "spend-watchdog.toml:1: act: input should be a valid boolean,"
+                " unable to interpret input"
+            ),
         ),
         ("slack = 3\n", "spend-watchdog.toml:1: slack: input should be a valid dictionary"),
         ("ledger = \n", "spend-watchdog.toml: not TOML: Invalid value (at line 1, column 10)"),
