@@ -9,7 +9,7 @@ demo: $(VENV)/.demo
 	$(BIN)/spend-watchdog demo
 
 test: $(VENV)/.dev
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
