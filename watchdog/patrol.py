@@ -28,6 +28,7 @@ from watchdog.conclude import (
     finding_events,
     unmatched_mapping,
 )
+from watchdog.costs.remetering import as_well_known
 from watchdog.gather import BACKFILL, Gathered, Progress, gather
 from watchdog.mapping import NO_MAPPING, WorkloadMapping
 from watchdog.patrol_report import BackfillLine, CostOfWatching, PatrolReport
@@ -111,8 +112,12 @@ def accepted(gap: Gap, patterns: Sequence[str]) -> bool:
 
 
 def _remember_conclusions(ledger: Ledger, accounted: Sequence[Accounted], now: datetime) -> None:
-    """Charges, and the attributions of each machine whose set of them is another than before."""
-    ledger.append("charges", [charge for each in accounted for charge in each.charges])
+    """Charges that know as much as before, and attributions that are others than before."""
+    charges = [charge for each in accounted for charge in each.charges]
+    if charges:
+        since = min(rows.moment_of(charge["ChargePeriodStart"]) for charge in charges)
+        metered = ledger.rows("metered_hours", since=since)
+        ledger.append("charges", as_well_known(charges, metered))
     told = rows.attribution_rows((a for each in accounted for a in each.attributions), now)
     known = ledger.rows("attributions")
     ledger.append("attributions", rows.changed_attributions(told, known))

@@ -13,6 +13,7 @@ from policies.grids import PhaseLimits
 from policies.phases import Earlier
 from watchdog import rows
 from watchdog.gather import Gathered
+from watchdog.rows import moment_of
 
 if TYPE_CHECKING:
     from watchdog.ledger.store import Ledger
@@ -36,7 +37,9 @@ class Memory:
 
 def watermarks(ledger: Ledger) -> dict[Scope, datetime]:
     """Until when each scope was watched."""
-    return {_scope_of_row(row): _moment(row["watched_until"]) for row in ledger.rows("watermarks")}
+    return {
+        _scope_of_row(row): moment_of(row["watched_until"]) for row in ledger.rows("watermarks")
+    }
 
 
 def remember(
@@ -61,7 +64,7 @@ def remember(
     ledger.append("readings", frame)
     return Memory(
         runs=tuple(rows.run_from(row) for row in ledger.rows("runs")),
-        observations=_observations(ledger, gathered),
+        observations=_observations(ledger),
         earlier=_earlier(ledger, gathered, limits),
         gaps=tuple(
             Gap(provider="ledger", what="inbox", why=problem) for problem in folded.problems
@@ -94,30 +97,10 @@ def _backfilled(gathered: Gathered, scope: Scope) -> bool:
     return any(each.scope == scope and each.windows.coarse is not None for each in gathered.watched)
 
 
-def _observations(ledger: Ledger, gathered: Gathered) -> dict[str, list[rows.Row]]:
-    """Each machine's rows, oldest first. `seen_until`: the last patrol before the next row.
-
-    A row is written only when something changed, so until then each patrol saw the same.
-    """
-    if not gathered.watched:
-        return {}
-    moments = _patrolled(ledger, min(each.windows.started_at for each in gathered.watched))
+def _observations(ledger: Ledger) -> dict[str, list[rows.Row]]:
     found: dict[str, list[rows.Row]] = defaultdict(list)
-    newest_last = sorted(ledger.rows("machines"), key=lambda row: _moment(row["observed_at"]))
-    for row in reversed(newest_last):
-        several = found[str(row["id"])]
-        before = moments.get(_scope_of_row(row), ())
-        if several:
-            next_row = _moment(several[-1]["observed_at"])
-            before = [moment for moment in before if moment < next_row]
-        several.append({**row, "seen_until": max(before, default=None)})
-    return {name: several[::-1] for name, several in found.items()}
-
-
-def _patrolled(ledger: Ledger, since: datetime) -> dict[Scope, list[datetime]]:
-    found: dict[Scope, list[datetime]] = defaultdict(list)
-    for row in ledger.rows("patrolled", since=since):
-        found[_scope_of_row(row)].append(_moment(row["at"]))
+    for row in sorted(ledger.rows("machines"), key=lambda row: moment_of(row["observed_at"])):
+        found[str(row["id"])].append(row)
     return found
 
 
@@ -143,14 +126,8 @@ def _earlier(ledger: Ledger, gathered: Gathered, limits: PhaseLimits) -> dict[st
     }
 
 
-def _moment(value: object) -> datetime:
-    if not isinstance(value, datetime):
-        raise TypeError(f"{value!r} is no time")
-    return value
-
-
 def _maybe(value: object) -> datetime | None:
-    return None if value is None else _moment(value)
+    return None if value is None else moment_of(value)
 
 
 def _text(value: object) -> str | None:

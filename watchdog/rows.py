@@ -161,6 +161,13 @@ def _sets(several: Iterable[Row]) -> dict[object, set[tuple[object, ...]]]:
     return sets
 
 
+def moment_of(value: object) -> datetime:
+    """A cell that must hold a time."""
+    if not isinstance(value, datetime):
+        raise TypeError(f"{value!r} is no time")
+    return value
+
+
 def run_from(row: Row) -> Run:
     """A run of the ledger's view `runs`."""
     values = {f.name: row[f.name] for f in fields(Run) if f.name in row}

@@ -7,16 +7,21 @@ regions run side by side. The patrol is the whole command, start-up and ledger i
 five metrics of every GPU and every host at 36 points. Its first one also reads two weeks back, so
 both are told; the limits are for the second. Both programs are run once before, untimed, so that
 neither pays for moto's slow XML, cold disks or compiling.
+
+Custodian mostly waits and the patrol mostly computes: others on the machine slow the patrol more.
+The load average before each run is told, and the processor time, which others change less.
 """
 
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,12 +38,22 @@ SHOWN = 5
 """Mistakes that are told one by one."""
 
 
+@dataclass(slots=True)
+class Clock:
+    """What the programs took that ran within `timed`."""
+
+    seconds: float = 0.0
+    cpu_s: float = 0.0
+    load: float = 0.0
+    """Average number of processes that wanted a processor in the minute before."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """One run of one program."""
 
     name: str
-    seconds: float
+    clock: Clock
     counts: Counts
     mistakes: tuple[str, ...]
     gaps: tuple[str, ...] = ()
@@ -64,18 +79,31 @@ class Stage:
         }
 
 
+@contextmanager
+def timed() -> Iterator[Clock]:
+    clock = Clock(load=os.getloadavg()[0])
+    cpu_before, began = _cpu_s(), time.perf_counter()
+    yield clock
+    clock.seconds, clock.cpu_s = time.perf_counter() - began, _cpu_s() - cpu_before
+
+
+def _cpu_s() -> float:
+    """Processor time of the child processes that have ended; the server runs on."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def custodian(stage: Stage, command: Path, name: str) -> Measured:
     folder = stage.folder / name.replace(" ", "-")
     folder.mkdir()
     environment = stage.environment("custodian")
-    began = time.perf_counter()
-    found = quiet_machines(command, REGIONS, environment, folder)
-    seconds = time.perf_counter() - began
-    numbered = dict(enumerate(stage.server.instances))
-    quiet = {numbered[each.number] for each in stage.machines if each.phase is not Phase.ACTIVE}
+    with timed() as clock:
+        found = quiet_machines(command, REGIONS, environment, folder)
+    seeded = zip(stage.server.instances, stage.machines, strict=True)
+    quiet = {instance for instance, each in seeded if each.phase is not Phase.ACTIVE}
     mistakes = [f"{machine}: found, or not, against what was seeded" for machine in found ^ quiet]
     counts = stage.server.counts("custodian")
-    return Measured(name=name, seconds=seconds, counts=counts, mistakes=tuple(mistakes))
+    return Measured(name=name, clock=clock, counts=counts, mistakes=tuple(mistakes))
 
 
 def patrol(stage: Stage, name: str, ledger: str) -> Measured:
@@ -83,22 +111,21 @@ def patrol(stage: Stage, name: str, ledger: str) -> Measured:
     regions = [option for region in REGIONS for option in ("--region", region)]
     environment = stage.environment("watchdog")
     environment["SPEND_WATCHDOG_LEDGER"] = str(stage.folder / ledger)
-    began = time.perf_counter()
-    done = subprocess.run(
-        [program, *PATROL, *regions],
-        cwd=stage.folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    seconds = time.perf_counter() - began
+    with timed() as clock:
+        done = subprocess.run(
+            [program, *PATROL, *regions],
+            cwd=stage.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     if done.returncode not in {FINE, UNSEEN}:
         raise RuntimeError(f"the patrol ended with {done.returncode}: {done.stderr}")
     report = json.loads(done.stdout)
     return Measured(
         name=name,
-        seconds=seconds,
+        clock=clock,
         counts=stage.server.counts("watchdog"),
         mistakes=tuple(mistakes_of(report["machines"], stage)),
         gaps=tuple(f"{gap['region']}: {gap['what']}: {gap['why']}" for gap in report["gaps"]),
@@ -139,29 +166,38 @@ def show(runs: Sequence[Measured]) -> bool:
     """The table and the limits; whether all is well."""
     peer, *_, second = runs
     print(
-        f"\n{'':18} {'seconds':>8} {'ratio':>6} {'metric calls':>12} {'ratio':>6}"
-        f" {'metrics asked':>13} {'server s':>8}"
+        f"\n{'':18} {'seconds':>8} {'ratio':>6} {'CPU s':>6} {'load':>5} {'server s':>8}"
+        f" {'metric calls':>12} {'ratio':>6} {'metrics asked':>13}"
     )
     for run in runs:
-        asked = run.counts.metric_calls
         print(
-            f"{run.name:18} {run.seconds:8.2f} {run.seconds / peer.seconds:6.3f} {asked:12,}"
-            f" {asked / peer.counts.metric_calls:6.3f} {run.counts.metrics_asked:13,}"
-            f" {run.counts.served_s:8.2f}"
+            f"{run.name:18} {run.clock.seconds:8.2f} {_time_share(run, peer):6.3f}"
+            f" {run.clock.cpu_s:6.2f} {run.clock.load:5.1f} {run.counts.served_s:8.2f}"
+            f" {run.counts.metric_calls:12,} {_call_share(run, peer):6.3f}"
+            f" {run.counts.metrics_asked:13,}"
         )
     for run in runs:
-        calls = ", ".join(f"{name} {n:,}" for name, n in sorted(run.counts.calls.items()))
-        print(f"{run.name}: {calls}")
-        for told in (*run.gaps, *run.mistakes[:SHOWN]):
-            print(f"  {told}")
-        print(f"  {len(run.mistakes):,} machines wrong")
-    time_ratio = second.seconds / peer.seconds
-    calls_ratio = second.counts.metric_calls / peer.counts.metric_calls
+        _tell(run)
     return (
-        _within("time", time_ratio, TIME_SHARE)
-        & _within("metric calls", calls_ratio, METRIC_CALL_SHARE)
+        _within("time", _time_share(second, peer), TIME_SHARE)
+        & _within("metric calls", _call_share(second, peer), METRIC_CALL_SHARE)
         & (not any(run.mistakes for run in runs))
     )
+
+
+def _time_share(run: Measured, peer: Measured) -> float:
+    return run.clock.seconds / peer.clock.seconds
+
+
+def _call_share(run: Measured, peer: Measured) -> float:
+    return run.counts.metric_calls / peer.counts.metric_calls
+
+
+def _tell(run: Measured) -> None:
+    calls = ", ".join(f"{name} {n:,}" for name, n in sorted(run.counts.calls.items()))
+    print(f"{run.name}: {len(run.mistakes):,} machines wrong; {calls}")
+    for told in (*run.gaps, *run.mistakes[:SHOWN]):
+        print(f"  {told}")
 
 
 def _within(what: str, share: float, limit: float) -> bool:

@@ -92,15 +92,15 @@ def breakdown(
         raise ValueError(f"costs by {by}: there are only {', '.join(BY)}")
     begin, end = _whole_hours(since, until)
     asked = {"since": begin, "until": end, "workload": workload}
-    cells = ledger.rows("breakdown", by=by, **asked)
+    rows = lines_of(ledger.rows("breakdown", by=by, **asked), by, verdicts)
     unpriced = []
-    if any(cell["unpriced"] for cell in cells):
+    if not all(row.complete for row in rows):
         unpriced = ledger.rows("breakdown", by="machine", only_unpriced=True, **asked)
     return Breakdown(
         by=by,
         since=begin,
         until=end,
-        rows=lines_of(cells, by, verdicts),
+        rows=rows,
         unpriced=unpriced_of(unpriced),
         notes=_notes((since, until), (begin, end)),
     )

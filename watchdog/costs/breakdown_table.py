@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -12,81 +13,99 @@ if TYPE_CHECKING:
     from watchdog.costs.breakdown import Breakdown
     from watchdog.costs.lines import Line, Unpriced
 
-KEY_WIDTH = 24
+KEY_WIDTH, NARROW_KEY_WIDTH = 24, 16
 """Longer names are folded."""
 GUTTER = 2
-VIEWS = {"total": "total", "failed_runs": "failed runs", "not_productive": "not productive"}
+VERDICT_WIDTH = len("exploratory")
+VIEWS = {"total": "total", "failed_runs": "failed\nruns", "not_productive": "not pro-\nductive"}
 """Columns that are always there, and their headings."""
 REST = "rest"
 UNPRICED_SHOWN = 5
 
 
+_WIDEST_FIRST = ((KEY_WIDTH, True), (KEY_WIDTH, False), (NARROW_KEY_WIDTH, False))
+"""Width of the key, and whether cents are shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Layout:
+    columns: Sequence[str]
+    cents: bool
+    key_width: int
+
+
 def table(told: Breakdown, *, width: int = 80) -> Table:
-    """Without empty columns. Where it is too wide cents go first, then the smallest columns."""
+    """Without empty columns. Where it is too wide, cents go first, then long names are folded, then
+    the smallest columns become one.
+    """
     from rich import box  # noqa: PLC0415 - not needed for JSON
     from rich.markup import escape  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
     lines = (*told.rows, told.totals)
     judged = any(line.verdict for line in lines)
-    labels = [line.label for line in lines]
-    taken = min(KEY_WIDTH, max(len(told.by), *map(len, labels))) + GUTTER
-    taken += len("exploratory") + GUTTER if judged else 0
-    columns, cents = _fitting(lines, width - taken)
+    layout = _layout(told, lines, width - (VERDICT_WIDTH + GUTTER if judged else 0))
     shown = Table(
-        title=escape(_title(told)),
+        title=Text(_title(told), no_wrap=True, overflow="ignore"),
         title_justify="left",
         caption=escape("\n".join(_footnotes(told))) or None,
         caption_justify="left",
         box=box.SIMPLE_HEAD,
+        show_edge=False,
         pad_edge=False,
-        show_footer=False,
+        padding=(0, 0, 0, GUTTER - 1),
     )
-    shown.add_column(told.by, max_width=KEY_WIDTH, overflow="fold")
+    shown.add_column(told.by, width=layout.key_width, overflow="fold")
     if judged:
         shown.add_column("verdict", no_wrap=True)
-    for name in columns:
-        shown.add_column(VIEWS.get(name, name), justify="right")
+    for name in layout.columns:
+        shown.add_column(VIEWS.get(name, name), justify="right", no_wrap=True)
     for line in lines:
         if line is lines[-1]:
             shown.add_section()
-        cells = [_cell(line, name, columns, cents=cents) for name in columns]
         verdict = [line.verdict or "–"] if judged else []
-        shown.add_row(escape(line.label), *verdict, *cells)
+        shown.add_row(escape(line.label), *verdict, *_cells(line, layout))
     return shown
 
 
-def _fitting(lines: Sequence[Line], width: int) -> tuple[list[str], bool]:
-    """Which columns are shown, and whether with cents."""
-    totals = lines[-1].amounts()
-    buckets = [name for name in lines[-1].spent if name not in VIEWS]
-    sizes = {name: totals[name] or Decimal(0) for name in buckets}
-    rest: list[str] = []
+def _layout(told: Breakdown, lines: Sequence[Line], width: int) -> _Layout:
+    """The fullest layout that fits. By phase the buckets are the rows already."""
+    totals = {} if told.by == "phase" else lines[-1].spent
+    buckets = list(totals)
+    longest = max(len(told.by), *(len(line.label) for line in lines))
     while True:
-        columns = [*buckets, *rest, *VIEWS]
-        for cents in (True, False):
-            if _width(lines, columns, cents=cents) <= width or len(buckets) <= 1:
-                return columns, cents
-        buckets.remove(min(buckets, key=lambda name: sizes[name]))
-        rest = [REST]
+        rest = [REST] if len(buckets) < len(totals) else []
+        for key_width, cents in _WIDEST_FIRST:
+            layout = _Layout(
+                columns=[*buckets, *rest, *VIEWS], cents=cents, key_width=min(longest, key_width)
+            )
+            if _width(lines, layout) <= width:
+                return layout
+        if not buckets:
+            return layout
+        buckets.remove(min(buckets, key=lambda name: totals[name] or Decimal(0)))
 
 
-def _width(lines: Sequence[Line], columns: Sequence[str], *, cents: bool) -> int:
-    widths = []
-    for name in columns:
-        cells = [len(_cell(line, name, columns, cents=cents)) for line in lines]
-        heading = max(map(len, VIEWS.get(name, name).split()))
-        widths.append(max(heading, *cells) + GUTTER)
-    return sum(widths)
+def _width(lines: Sequence[Line], layout: _Layout) -> int:
+    rows = [_cells(line, layout) for line in lines]
+    headings = [max(map(len, VIEWS.get(name, name).split("\n"))) for name in layout.columns]
+    cells = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [max(pair) + GUTTER for pair in zip(headings, cells, strict=True)]
+    return layout.key_width + sum(widths)
 
 
-def _cell(line: Line, name: str, columns: Sequence[str], *, cents: bool) -> str:
-    """`≥` marks a total that leaves out unpriced time; `?` is all unpriced."""
-    amount = _rest(line, columns) if name == REST else line.amounts()[name]
+def _cells(line: Line, layout: _Layout) -> list[str]:
+    return [_cell(line, name, layout) for name in layout.columns]
+
+
+def _cell(line: Line, name: str, layout: _Layout) -> str:
+    """`≥` marks a total that leaves out what has no price; `?`: nothing of it has one."""
+    amount = _rest(line, layout.columns) if name == REST else line.amounts()[name]
     if amount is None:
         return "?"
-    mark = "≥" if name == "total" and line.unpriced_hours else ""
-    return f"{mark}{amount:,.2f}" if cents else f"{mark}{amount:,.0f}"
+    mark = "" if name != "total" or line.complete else "≥"
+    return f"{mark}{amount:,.2f}" if layout.cents else f"{mark}{amount:,.0f}"
 
 
 def _rest(line: Line, columns: Sequence[str]) -> Decimal | None:

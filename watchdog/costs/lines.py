@@ -36,7 +36,9 @@ class Line:
     """Machine time inside runs that failed: a view over the buckets, like the next."""
     not_productive: Decimal | None
     unpriced_hours: float
-    """Machine hours without a price; none of the dollars contain them."""
+    """Machine hours without a price."""
+    complete: bool
+    """False: some charges have no price, and are in none of the dollars."""
 
     @property
     def total(self) -> Decimal | None:
@@ -110,8 +112,10 @@ def _pair(cell: Cell) -> Pair:
 
 
 def _label(cell: Cell, key: str, by: str) -> str:
-    name = cell["qualifier"]
-    return f"{name} {key.rsplit(':', 1)[-1]}" if by == "machine" and name else key
+    if by != "machine":
+        return key
+    name, native_id = cell["qualifier"], key.rsplit(":", 1)[-1]
+    return f"{name} {native_id}" if name else native_id
 
 
 def _verdict(cell: Cell, verdicts: Mapping[str, str]) -> str | None:
@@ -142,6 +146,7 @@ def _line(cells: Sequence[Cell], *, key: str, label: str, verdict: str | None) -
         failed_runs=_sum(in_failed) if priced else None,
         not_productive=(_sum(wasted) or ZERO) if priced else None,
         unpriced_hours=round(sum(each for each in hours if isinstance(each, float)), 6),
+        complete=not any(cell["unpriced"] for cell in cells),
     )
 
 
@@ -174,6 +179,7 @@ def added(lines: Sequence[Line]) -> Line:
         failed_runs=_sum(line.failed_runs for line in lines),
         not_productive=_sum(line.not_productive for line in lines),
         unpriced_hours=round(sum(line.unpriced_hours for line in lines), 6),
+        complete=all(line.complete for line in lines),
     )
 
 

@@ -2,7 +2,7 @@
 
 Three witnesses: the cloud's present answer (last start, last stop), its audit trail, and the
 ledger's own sightings. Each vouches for stretches by itself, and what none vouches for is left out:
-so a further sighting can add time, and never takes any away.
+so a further sighting, of a cloud that tells starts, can add time and never takes any away.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
 
 from policies.facts import Machine, Transition
 from policies.phases import Span
@@ -30,8 +29,8 @@ def spans_of(
     """When the machine ran between `window_start` and `now`: a span a boot, oldest first.
 
     `transitions`: its starts and stops from the audit trail. `observations`: its rows of the
-    ledger, oldest first; `seen_until`, where a row has it, is when it was last seen like that.
-    The last span is open while the machine runs, however little is known of its start.
+    ledger, oldest first. The last span is open while the machine runs, however little is known of
+    its start.
     """
     if window_start != hour_of(window_start):
         raise ValueError(f"metering begins on a clock hour, not at {window_start:%H:%M:%S}")
@@ -40,8 +39,8 @@ def spans_of(
     vouched = [
         *trail.boots(),
         *(interval for each in sightings for interval in _vouched(each, trail)),
-        *_unbroken(sightings),
-        *_present(machine, trail, sightings, now),
+        *_unbroken([*sightings, _sighted_now(machine, now)]),
+        *_present(machine, trail, now),
     ]
     spans = _merged(_cut(vouched, machine.started_at, window_start, now))
     if not _runs(machine):
@@ -100,8 +99,7 @@ class _Sighting:
     ran: bool
     started_at: datetime | None
     stopped_at: datetime | None
-    first_seen: datetime
-    last_seen: datetime
+    seen_at: datetime
 
 
 def _sighting(row: Row) -> _Sighting:
@@ -112,8 +110,16 @@ def _sighting(row: Row) -> _Sighting:
         ran=row["state"] == "running" or row["metered"] is True,
         started_at=_moment(row["started_at"]),
         stopped_at=_moment(row["stopped_at"]),
-        first_seen=seen,
-        last_seen=_moment(row.get("seen_until")) or seen,
+        seen_at=seen,
+    )
+
+
+def _sighted_now(machine: Machine, now: datetime) -> _Sighting:
+    return _Sighting(
+        ran=_runs(machine),
+        started_at=machine.started_at,
+        stopped_at=machine.stopped_at,
+        seen_at=now,
     )
 
 
@@ -124,37 +130,33 @@ def _moment(value: object) -> datetime | None:
 
 
 def _vouched(seen: _Sighting, trail: _Trail) -> Iterator[Interval]:
-    """A boot that was seen running ran from its start until its stop, else until last seen."""
+    """A boot that was seen running ran from its start until its stop, else until it was seen."""
     if seen.ran:
-        begin = seen.started_at or seen.first_seen
-        yield begin, trail.stop_after(seen.last_seen) or seen.last_seen
+        begin = seen.started_at or seen.seen_at
+        yield begin, trail.stop_after(seen.seen_at) or seen.seen_at
     elif seen.started_at is not None and seen.stopped_at is not None:
         yield seen.started_at, seen.stopped_at
 
 
 def _unbroken(sightings: Sequence[_Sighting]) -> Iterator[Interval]:
-    """Where no start is told, two sightings in a row vouch for the time between them."""
-    for before, after in pairwise(sightings):
-        if before.ran and after.ran and after.started_at is None:
-            yield before.first_seen, after.last_seen
+    """Where no start is told, sightings in a row vouch for the time between them."""
+    begin = None
+    for each in sightings:
+        begin = (begin or each.seen_at) if each.ran and each.started_at is None else None
+        if begin is not None:
+            yield begin, each.seen_at
 
 
-def _present(
-    machine: Machine, trail: _Trail, sightings: Sequence[_Sighting], now: datetime
-) -> Iterator[Interval]:
+def _present(machine: Machine, trail: _Trail, now: datetime) -> Iterator[Interval]:
     """The boot that the cloud's present answer speaks of."""
     start, stop = machine.started_at, machine.stopped_at
     if not _runs(machine):
         if start is not None and stop is not None:
             yield start, stop
-        return
-    if start is not None:
+    elif start is not None:
         yield start, now
-        return
-    if trail.starts and trail.stop_after(trail.starts[-1]) is None:
+    elif trail.starts and trail.stop_after(trail.starts[-1]) is None:
         yield trail.starts[-1], now
-    if sightings and sightings[-1].ran:
-        yield sightings[-1].first_seen, now
 
 
 def _runs(machine: Machine) -> bool:

@@ -67,8 +67,12 @@ def column_texts(table: Table, column: Column, values: Sequence[object]) -> Text
     if odd:
         place = next(place for place, value in enumerate(values) if type(value) in odd)
         raise _refusal(table, column, place, values[place], f"is no {words}")
+    if column.type is Type.TIME:
+        values = [_without_fold(value) for value in values]
     known: dict[object, str | None] = {None: None}
-    for value in set(values) - {None}:
+    for value in dict.fromkeys(values):
+        if value is None:
+            continue
         try:
             known[value] = None if value != value else write(value)  # noqa: PLR0124 - NaN
         except UnfitError as error:
@@ -91,6 +95,13 @@ def _text(value: Any) -> str:
     except UnicodeEncodeError:
         raise UnfitError("is not valid Unicode") from None
     return text
+
+
+def _without_fold(value: Any) -> Any:
+    """Where a clock shows an hour twice, Python takes both for equal; in UTC they are not."""
+    if value is None or value.tzinfo is UTC or not getattr(value, "fold", 0):
+        return value
+    return value.astimezone(UTC)
 
 
 def _time(value: Any) -> str:

@@ -1,13 +1,14 @@
 """Parquet files of a table, and what the log of the table has to know of them.
 
-DuckDB writes them: where a disk is full or read-only it says so in one line, while the writer of
-deltalake 1.6.6 also prints a panic of its own. Until a commit names a file, nobody reads it.
+DuckDB writes them: where a disk is full or read-only it says so and leaves nothing, while the
+writer of deltalake 1.6.6 also prints a panic of its own. Until a commit names a file, nobody reads
+it.
 """
 
 import json
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -48,12 +49,7 @@ def written(
         told_as(f"ledger {location.url}: {table.name} cannot be written"),
         _folder(table, location) as folder,
     ):
-        try:
-            files = _copied(connection, select, table, folder, name)
-        except BaseException:
-            _swept(folder, name)
-            raise
-
+        files = _copied(connection, select, table, folder, name)
         if location.folder is None:
             for file in files:
                 objects.upload(f"{table.name}/{file.path}", folder / file.path)
@@ -95,10 +91,3 @@ def _folder(table: Table, location: Location) -> Iterator[Path]:
         return
     with TemporaryDirectory(prefix="spend-watchdog-") as folder:
         yield Path(folder)
-
-
-def _swept(folder: Path, name: str) -> None:
-    """What a write that failed has left behind. On a bad disk even that may fail."""
-    with suppress(OSError):
-        for file in folder.rglob(f"{name}*"):
-            file.unlink()

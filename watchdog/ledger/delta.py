@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 from deltalake import CommitProperties, DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
@@ -53,7 +54,7 @@ class DeltaTables:
                 return self._opened(table, options)
             held.table.update_incremental()
         except TableNotFoundError:
-            raise LedgerError(self._why_absent(table)) from None
+            self._refuse_absent(table)
         except DeltaError as error:
             raise LedgerError(self._damage(table, error)) from error
         except OSError as error:
@@ -97,9 +98,10 @@ class DeltaTables:
     def files(self, table: Table) -> list[DataFile]:
         """The files that hold the table now."""
         found = self.fresh(table).get_add_actions(flatten=True)
-        names = found.schema.names
-        told = {name: found.column(name).to_pylist() for name in names}
-        days = told.get("partition.date", [None] * len(told["path"]))
+        told = [found.column(name).to_pylist() for name in ("path", "size_bytes", "num_records")]
+        days: list[object] = [None] * len(told[0])
+        if table.partitions:
+            days = list(found.column("partition.date").to_pylist())
         return [
             DataFile(
                 path=path,
@@ -107,9 +109,7 @@ class DeltaTables:
                 rows=rows,
                 partition={"date": str(day)} if table.partitions else {},
             )
-            for path, size, rows, day in zip(
-                told["path"], told["size_bytes"], told["num_records"], days, strict=True
-            )
+            for path, size, rows, day in zip(*told, days, strict=True)
         ]
 
     def vacuum(self, table: Table) -> int:
@@ -147,19 +147,17 @@ class DeltaTables:
         if file.exists() and not file.stat().st_size:
             raise LedgerError(f"{self._place(table)}: {_cut(key)}")
 
-    def _why_absent(self, table: Table) -> str:
-        folder = self._location.folder
-        if folder is not None and folder.exists() and not folder.is_dir():
-            return f"ledger {self._location.url}: this is a file, not a folder: name a folder"
-        if folder is not None and not folder.exists():
-            return (
-                f"ledger {self._location.url}: there is none yet: `spend-watchdog patrol` or"
-                " `spend-watchdog runs import` makes it"
-            )
-        return (
-            f"{self._place(table)} does not exist: any command that may write makes it, such as"
-            " `spend-watchdog patrol`; if others should know it, check the ledger's URL"
-        )
+    def _refuse_absent(self, table: Table) -> NoReturn:
+        self._location.refuse_absent()
+        if self._objects.any_in(table.name):
+            raise LedgerError(
+                f"{self._place(table)}: its log is gone: restore {table.name}/_delta_log from a"
+                " backup"
+            ) from None
+        raise LedgerError(
+            f"{self._place(table)} does not exist: a command that may write makes it, such as"
+            " `spend-watchdog patrol`; if there should be one, check the ledger's URL"
+        ) from None
 
     def _damage(self, table: Table, error: DeltaError) -> str:
         """Which file of the log is broken."""

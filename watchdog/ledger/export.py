@@ -6,6 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 
+import duckdb
+
 from watchdog.ledger.datafiles import quoted
 from watchdog.ledger.engine import Engine
 from watchdog.ledger.failures import LedgerError, told_as
@@ -23,12 +25,20 @@ OUTSIDE_NAMES: Mapping[str, str] = MappingProxyType({"workload_group": "group"})
 
 
 def export(
-    engine: Engine, sql: str, values: Mapping[str, object], *, target: Path, kind: str
+    engine: Engine,
+    relation: duckdb.DuckDBPyRelation,
+    sql: str,
+    values: Mapping[str, object],
+    *,
+    target: Path,
+    kind: str,
 ) -> int:
-    """Write a query's rows to a file beside the target, then put it in the target's place."""
+    """Write a query's rows to a file beside the target, then put it in the target's place.
+
+    `relation`: the same query, which tells its columns.
+    """
     if kind not in FORMATS:
         raise LedgerError(f"{kind} is no format of exports; they are {', '.join(FORMATS)}")
-    relation = engine.relation(sql, values)
     columns = zip(relation.columns, map(str, relation.types), strict=True)
     shown = ", ".join(_column(name, of, kind) for name, of in columns)
     beside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")

@@ -34,23 +34,31 @@ _KNOWN = (
         "it may not be written: mount it for writing, or name a ledger that you own",
     ),
     (
-        r"Not a directory|File exists \(os error 17\)",
+        r"Not a directory|File exists",
         "a file lies where its folder should be: move it away, or name another ledger",
+    ),
+    (
+        r"No files found that match|No magic bytes|too small to be a Parquet file",
+        "a data file is missing or cut off: restore it from a backup",
     ),
     (
         r"NoSuchBucket|NoSuchContainer|ContainerNotFound|specified bucket does not exist",
         "there is no such bucket: create it, or correct the ledger's URL",
     ),
     (
+        r"Account must be specified",
+        "say which storage account: set AZURE_STORAGE_ACCOUNT_NAME",
+    ),
+    (
         r"169\.254\.169\.254|metadata\.google\.internal|169\.254\.170\.2",
         "no credentials were found for the bucket: sign in, or set them in the environment",
     ),
     (
-        r"AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|InvalidToken|40[13] ",
+        r"AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|\b40[13] [A-Z]",
         "access was refused: check the credentials and what their role may do in the bucket",
     ),
     (
-        r"error sending request|[Cc]onnection refused|timed out|dns error|50[0234] ",
+        r"error sending request|[Cc]onnection refused|timed out|dns error|\b50[0234] [A-Z]",
         "it cannot be reached: check the network, the URL and any endpoint setting",
     ),
     (
@@ -61,7 +69,7 @@ _KNOWN = (
 _ADVICE = tuple((re.compile(pattern), advice) for pattern, advice in _KNOWN)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _DEBUG = re.compile(r"\n\s*(Debug source:|stack backtrace:|\d+: |LINE \d+:)", re.DOTALL)
-_LONGEST = 240
+_LONGEST = 160
 
 
 @contextmanager

@@ -133,7 +133,7 @@ def _checks(column: Column, kind: str) -> list[tuple[str, str, str, str]]:
         naive = column.type is Type.TIME and kind.startswith("TIMESTAMP")
         why = "has no time zone" if naive else f"is {kind}, and cannot be {column.type.value}"
         found.append((column.name, value, f"{value} is not null", why))
-    else:
+    elif kind.lower() != column.type:
         cast = f"try_cast({value} as {column.type})"
         lost = f"{value} is not null and try_cast({cast} as {kind}) is distinct from {value}"
         why = f"does not fit into {column.type.value} without loss"

@@ -49,9 +49,21 @@ class Location:
             return {}
         return {**self._told, **self._keys()}
 
+    def refuse_absent(self) -> None:
+        """Only a folder can be looked at before it is asked for anything."""
+        if self.folder is None or self.folder.is_dir():
+            return
+        if self.folder.exists():
+            raise LedgerError(f"ledger {self.url}: this is a file, not a folder: name a folder")
+        raise LedgerError(
+            f"ledger {self.url}: there is none yet: `spend-watchdog patrol` or `spend-watchdog runs"
+            " import` makes it; if there should be one, check the path"
+        )
+
     @cached_property
     def objects(self) -> ObjectStore:
         """The same place as a store of objects."""
+        self.refuse_absent()
         with told_as(f"ledger {self.url}"):
             if self.folder is not None:
                 return LocalStore(self.folder, mkdir=False)

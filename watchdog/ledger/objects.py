@@ -60,9 +60,14 @@ class Objects:
             return sorted(each["path"] for chunk in found for each in chunk)
 
     def folders(self) -> set[str]:
-        """What lies at the top, by one request."""
+        """The folders at the top that hold something. In a bucket there are no others."""
         with told_as(self._place("", "cannot be listed")):
-            return set(obstore.list_with_delimiter(self._store)["common_prefixes"])
+            found = obstore.list_with_delimiter(self._store)["common_prefixes"]
+        return {name for name in found if self._location.folder is None or self.any_in(name)}
+
+    def any_in(self, prefix: str) -> bool:
+        with told_as(self._place(prefix, "cannot be listed")):
+            return any(obstore.list(self._store, prefix, chunk_size=1))
 
     def move(self, key: str, target: str) -> None:
         """The body under another key. Another process may have moved it already."""

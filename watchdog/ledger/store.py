@@ -137,10 +137,12 @@ class Ledger:
 
     def export(self, what: str, target: Path, format: str) -> int:  # noqa: A002 - the CLI's word
         """Write a view, or with `raw_` before its name a table, to a file; how many rows."""
+        with told_as(f"ledger {self.url}: {what} cannot be read"):
+            relation = self._asked(what, {})
         asked = query(what)
-        values = asked.values({})
-        self._show(what, values)
-        return export(self._engine, asked.sql, values, target=target, kind=format)
+        return export(
+            self._engine, relation, asked.sql, asked.values({}), target=target, kind=format
+        )
 
     @property
     def _engine(self) -> Engine:
@@ -175,13 +177,13 @@ class Ledger:
 
     def _info(self, table: Table) -> dict[str, object]:
         raw = f"{RAW}{table.name}"
-        self._show(raw, {})
         counts = (
             f"select (select count(*) from {raw}),"  # noqa: S608 - names are the tables' own
             f" (select count(*) from (select distinct {', '.join(table.key)} from {raw})),"
             f' (select epoch_us(max("{table.observed}")) from {raw})'
         )
-        with told_as(f"ledger {self.url}: table {table.name} cannot be read"):
+        with told_as(f"ledger {self.url}: {table.name} cannot be read"):
+            self._show(raw, {})
             [[rows, keys, newest]] = self._engine.connection.execute(counts).fetchall()
         files = self._tables.files(table)
         return {

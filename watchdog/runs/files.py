@@ -148,8 +148,7 @@ def _stage(
 
 
 def _append(ledger: "Ledger", staged: StagedRuns, now: datetime) -> int:
-    newest = ledger.query("runs")[["run_id", "revision", "observed_at"]]
-    return ledger.append("runs", staged.news(newest, now=now))
+    return ledger.append("runs", staged.news(ledger.query("run_revisions"), now=now))
 
 
 def _count(number: int, noun: str) -> str:

@@ -19,7 +19,7 @@ ROWS_AT_ONCE = 5_000
 LEDGER_NAMES = {"group": "workload_group"}
 """Columns that the ledger calls otherwise: `group` is a word of SQL."""
 
-TYPES = {
+_TYPE = {
     Cell.TEXT: "varchar",
     Cell.WORD: "varchar",
     Cell.TIME: "timestamptz",
@@ -27,7 +27,21 @@ TYPES = {
     Cell.NUMBER: "double",
     Cell.MONEY: "decimal(18, 9)",
 }
-STAGED = (*(LEDGER_NAMES.get(column.name, column.name) for column in COLUMNS), "revision")
+TYPES = {
+    **{LEDGER_NAMES.get(each.name, each.name): _TYPE[each.cell] for each in COLUMNS},
+    "revision": "varchar",
+}
+STAGED = tuple(TYPES)
+MONEY = frozenset(column.name for column in COLUMNS if column.cell is Cell.MONEY)
+
+NEWS = """
+    create or replace temp table news as
+    select
+        staged.*,
+        greatest(?::timestamptz, newest.observed_at + interval 1 microsecond) as observed_at
+    from staged left join newest on staged.run_id = newest.run_id
+    where staged.revision is distinct from newest.revision
+"""
 
 
 class StagedRuns:
@@ -75,24 +89,24 @@ class StagedRuns:
         self._connection.unregister("batch")
         self._batch.clear()
 
-    def news(self, newest: pd.DataFrame, *, now: datetime) -> duckdb.DuckDBPyRelation:
+    def news(self, newest: pd.DataFrame, *, now: datetime) -> pd.DataFrame:
         """Rows for the ledger: the runs whose content is not what `newest` holds already.
 
         `newest` has the newest `revision` of each `run_id` and when it was observed. A revision
-        that replaces it is observed later, even if this clock is behind the other one.
+        that replaces it is observed later, even if this clock is behind the other one. Columns that
+        no row knows are left out.
         """
         self._flush()
         self._connection.register("newest", newest)
-        types = (*(TYPES[column.cell] for column in COLUMNS), "varchar")
-        cells = ", ".join(
-            f"staged.{name}::{kind} as {name}" for name, kind in zip(STAGED, types, strict=True)
-        )
-        return self._connection.sql(
-            f"""
-            select {cells},
-                greatest(?::timestamptz, newest.observed_at + interval 1 microsecond) as observed_at
-            from staged left join newest on staged.run_id = newest.run_id
-            where staged.revision is distinct from newest.revision
-            """,  # noqa: S608 - the names are those of the table of columns
-            params=[now],
-        )
+        self._connection.execute(NEWS, [now])
+        counts = ", ".join(f"count({name})" for name in STAGED)
+        [known] = self._of_news(counts).fetchall()
+        names = [name for name, count in zip(STAGED, known, strict=True) if count]
+        cells = [f"{name}::{TYPES[name]} as {name}" for name in names]
+        frame: pd.DataFrame = self._of_news(", ".join([*cells, "observed_at"])).df()
+        for name in MONEY.intersection(names):  # as it is: in a frame of DuckDB it is a double
+            frame[name] = [value for (value,) in self._of_news(f"{name}::{TYPES[name]}").fetchall()]
+        return frame
+
+    def _of_news(self, what: str) -> duckdb.DuckDBPyConnection:
+        return self._connection.execute(f"select {what} from news")  # noqa: S608 - own names

@@ -212,7 +212,7 @@ def test_frames_of_every_dtype_are_understood(ledger: Ledger) -> None:
     frame["metered"] = pd.Series([True, None, False], dtype="boolean")
     frame["provider"] = pd.Series(["aws", None, "aws"], dtype="category")
     frame["hourly_usd"] = [32.7726, None, 0.000000001]
-    frame["started_at"] = pd.to_datetime([NOW, None, NOW]).tz_convert("Asia/Tokyo")
+    frame["started_at"] = pd.Series([NOW, None, NOW], dtype="datetime64[us, Asia/Tokyo]")
 
     ledger.append("machines", frame)
 

@@ -50,12 +50,7 @@ resources AS (
 told AS (
   SELECT
     r.number * 10000000 + a.hour AS slot,
-    r.number, a.hour, a.x_Phase, a.hours, a.boot_ms, a.ListCost, a.observed_at,
-    CASE
-      WHEN r.meter = 'compute' THEN a.x_Phase
-      WHEN r.meter IN ('storage', 'egress') THEN r.meter
-      ELSE 'other'
-    END AS bucket
+    a.x_Phase, a.hours, a.boot_ms, a.ListCost, a.observed_at
   FROM asked AS a
   JOIN resources AS r ON r.resource = a.ResourceId AND r.meter = a.x_Meter
 ),
@@ -64,9 +59,8 @@ told AS (
 metered AS (
   SELECT
     t.slot, t.x_Phase,
-    min(t.number) AS number,
-    min(t.hour) AS hour,
-    min(t.bucket) AS bucket,
+    t.slot // 10000000 AS number,
+    t.slot % 10000000 AS hour,
     max(t.hours) AS hours,
     max(t.boot_ms) AS boot_ms,
     max(t.ListCost) AS ListCost
@@ -74,6 +68,57 @@ metered AS (
   JOIN (SELECT slot, max(observed_at) AS observed_at FROM told GROUP BY slot) AS newest
     ON newest.slot = t.slot AND newest.observed_at = t.observed_at
   GROUP BY t.slot, t.x_Phase
+),
+
+span AS (
+  SELECT
+    date_diff('millisecond', TIMESTAMPTZ '1970-01-01 00:00:00+00', CAST($since AS TIMESTAMPTZ))
+      AS since,
+    date_diff('millisecond', TIMESTAMPTZ '1970-01-01 00:00:00+00', CAST($until AS TIMESTAMPTZ))
+      AS until
+),
+
+attributed AS (
+  SELECT
+    r.number, a.workload, a.workload_group, a.owner, a.kind, a.share, a.rule,
+    greatest(
+      date_diff('millisecond', TIMESTAMPTZ '1970-01-01 00:00:00+00', a.started_at), span.since
+    ) AS low,
+    least(
+      coalesce(
+        date_diff('millisecond', TIMESTAMPTZ '1970-01-01 00:00:00+00', a.ended_at), span.until
+      ),
+      span.until
+    ) AS high
+  FROM attributions AS a
+  JOIN resources AS r ON r.resource = a.resource
+  CROSS JOIN span
+  WHERE
+    a.started_at < CAST($until AS TIMESTAMPTZ)
+    AND coalesce(a.ended_at > CAST($since AS TIMESTAMPTZ), TRUE)
+    AND coalesce(a.ended_at > a.started_at, TRUE)
+    AND a.share > 0
+),
+
+-- the time of a resource that nothing is attributed to
+gaps AS (
+  SELECT number, coalesce(before, since) AS low, low AS high
+  FROM (
+    SELECT
+      e.number, e.low, span.since,
+      max(e.high) OVER (
+        PARTITION BY e.number
+        ORDER BY e.low, e.high
+        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+      ) AS before
+    FROM (
+      SELECT number, low, high FROM attributed
+      UNION ALL
+      SELECT r.number, span.until AS low, span.until AS high FROM resources AS r CROSS JOIN span
+    ) AS e
+    CROSS JOIN span
+  ) AS ordered
+  WHERE coalesce(before, since) < low
 ),
 
 segments AS (
@@ -85,26 +130,10 @@ segments AS (
     AND low >= coalesce(max(high) OVER before, low)
     AND high <= coalesce(lead(low) OVER in_time, high) AS alone
   FROM (
-    SELECT
-      r.number, a.workload, a.workload_group, a.owner, a.kind, a.share, a.rule,
-      date_diff(
-        'millisecond',
-        TIMESTAMPTZ '1970-01-01 00:00:00+00',
-        greatest(a.started_at, CAST($since AS TIMESTAMPTZ))
-      ) AS low,
-      date_diff(
-        'millisecond',
-        TIMESTAMPTZ '1970-01-01 00:00:00+00',
-        least(coalesce(a.ended_at, CAST($until AS TIMESTAMPTZ)), CAST($until AS TIMESTAMPTZ))
-      ) AS high
-    FROM attributions AS a
-    JOIN resources AS r ON r.resource = a.resource
-    WHERE
-      a.started_at < coalesce(a.ended_at, CAST($until AS TIMESTAMPTZ))
-      AND a.started_at < CAST($until AS TIMESTAMPTZ)
-      AND coalesce(a.ended_at, CAST($until AS TIMESTAMPTZ)) > CAST($since AS TIMESTAMPTZ)
-      AND a.share > 0
-  ) AS cut
+    SELECT number, workload, workload_group, owner, kind, share, rule, low, high FROM attributed
+    UNION ALL
+    SELECT number, NULL, NULL, NULL, NULL, CAST(1 AS DOUBLE), NULL, low, high FROM gaps
+  ) AS each_segment
   WINDOW
     in_time AS (PARTITION BY number ORDER BY low, high),
     before AS (
@@ -195,14 +224,12 @@ placed AS (
 
 billed AS (
   SELECT
-    slot,
-    min(number) AS number,
-    min(hour) AS hour,
+    slot, number, hour,
     coalesce(max(boot_ms), 0) AS boot_ms,
     CAST(round(sum(hours) * 3600000) AS BIGINT) AS billed_ms
   FROM placed
   WHERE segment IS NULL
-  GROUP BY slot
+  GROUP BY slot, number, hour
 ),
 
 -- the time that was billed in a slot: one piece from the hour's beginning, or from the boot, on;
@@ -272,12 +299,12 @@ ranges AS (
 ),
 
 split AS (
-  SELECT number, hour, bucket, segment, failed, hours, ListCost AS usd
+  SELECT number, hour, x_Phase, segment, failed, hours, ListCost AS usd
   FROM placed
   WHERE segment IS NOT NULL
   UNION ALL
   SELECT
-    m.number, m.hour, m.bucket, r.segment, r.failed,
+    m.number, m.hour, m.x_Phase, r.segment, r.failed,
     m.hours * coalesce(r.upto - r.since, 1) AS hours,
     CASE
       WHEN r.slot IS NULL OR r.upto = 1 THEN m.ListCost
@@ -294,7 +321,7 @@ split AS (
 
 added AS (
   SELECT
-    number, segment, bucket,
+    number, segment, x_Phase,
     CASE WHEN $by = 'day' THEN hour // 24 END AS day,
     sum(usd) AS usd,
     sum(CASE WHEN failed THEN usd ELSE 0 END) AS failed_usd,
@@ -302,7 +329,19 @@ added AS (
     sum(CASE WHEN usd IS NULL THEN hours END) AS unpriced_hours
   FROM split
   WHERE usd IS NULL OR NOT coalesce(CAST($only_unpriced AS BOOLEAN), FALSE)
-  GROUP BY number, segment, bucket, CASE WHEN $by = 'day' THEN hour // 24 END
+  GROUP BY number, segment, x_Phase, CASE WHEN $by = 'day' THEN hour // 24 END
+),
+
+bucketed AS (
+  SELECT
+    a.*, r.resource, r.name, r.provider, r.region,
+    CASE
+      WHEN r.meter = 'compute' THEN a.x_Phase
+      WHEN r.meter IN ('storage', 'egress') THEN r.meter
+      ELSE 'other'
+    END AS bucket
+  FROM added AS a
+  JOIN resources AS r ON r.number = a.number
 ),
 
 keyed AS (
@@ -312,20 +351,19 @@ keyed AS (
       WHEN 'owner' THEN s.owner
       WHEN 'group' THEN s.workload_group
       WHEN 'kind' THEN s.kind
-      WHEN 'provider' THEN r.provider
-      WHEN 'region' THEN r.region
-      WHEN 'machine' THEN r.resource
-      WHEN 'day' THEN CAST(DATE '1970-01-01' + CAST(a.day AS INTEGER) AS VARCHAR)
-      WHEN 'phase' THEN a.bucket
+      WHEN 'provider' THEN b.provider
+      WHEN 'region' THEN b.region
+      WHEN 'machine' THEN b.resource
+      WHEN 'day' THEN CAST(DATE '1970-01-01' + CAST(b.day AS INTEGER) AS VARCHAR)
+      WHEN 'phase' THEN b.bucket
     END AS key,
     CASE $by
       WHEN 'workload' THEN coalesce(s.workload_group, s.owner)
-      WHEN 'machine' THEN r.name
+      WHEN 'machine' THEN b.name
     END AS qualifier,
-    a.bucket, a.usd, a.failed_usd, a.unpriced, a.unpriced_hours
-  FROM added AS a
-  JOIN resources AS r ON r.number = a.number
-  LEFT JOIN segments AS s ON s.segment = a.segment
+    b.bucket, b.usd, b.failed_usd, b.unpriced, b.unpriced_hours
+  FROM bucketed AS b
+  LEFT JOIN segments AS s ON s.segment = b.segment
   WHERE
     $workload IS NULL
     OR coalesce(s.workload, 'unattributed') = $workload
