@@ -1,7 +1,8 @@
 """What is to be appended, made visible to SQL with the types of its table."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NAME = "incoming"
-"""What the rows are called in SQL, until the next ones come."""
+"""What the rows are called in SQL."""
 
 _WHOLE = r"U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)"
 _SOURCES: Mapping[Type, str] = MappingProxyType(
@@ -41,19 +42,23 @@ class Incoming:
     rows: int
 
 
+@contextmanager
 def registered(
     connection: duckdb.DuckDBPyConnection,
     table: Table,
     rows: "Sequence[Mapping[str, object]] | pd.DataFrame",
-) -> Incoming:
+) -> Iterator[Incoming]:
     """Refuses what does not fit without loss. There is at least one row."""
     if hasattr(rows, "iloc"):
         texts, typed = _of_frame(connection, table, cast("pd.DataFrame", rows))
     else:
         texts, typed = _of_rows(connection, table, rows), {}
     told = {*texts, *typed}
-    _check(connection, table, typed, told)
-    return Incoming(select=_select(table, told), rows=len(rows))
+    try:
+        _check(connection, table, typed, told)
+        yield Incoming(select=_select(table, told), rows=len(rows))
+    finally:
+        connection.unregister(NAME)
 
 
 def _of_rows(

@@ -68,10 +68,9 @@ class Ledger:
         self._refuse_if_read_only(f"rows of {table}")
         if not len(rows):
             return 0
-        incoming = registered(self._engine.connection, known, rows)
-        files = written(
-            self._engine.connection, incoming.select, known, self._location, self._objects
-        )
+        connection = self._engine.connection
+        with registered(connection, known, rows) as incoming:
+            files = written(connection, incoming.select, known, self._location, self._objects)
         self._tables.commit(known, files)
         return incoming.rows
 

@@ -1,6 +1,9 @@
 """Good rows on their way into the ledger: in DuckDB, spilled to disk where they are many."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
@@ -44,6 +47,12 @@ NEWS = """
 """
 
 
+class StagingError(Exception):
+    """There is no room for the rows of a file, in memory or on the disk for temporary files."""
+
+    exit_code = 1
+
+
 class StagedRuns:
     """A table of runs and their revisions, kept as text until it is known what is news."""
 
@@ -79,14 +88,26 @@ class StagedRuns:
         if len(self._batch) == ROWS_AT_ONCE:
             self._flush()
 
+    @contextmanager
+    def _room(self) -> Iterator[None]:
+        try:
+            yield
+        except duckdb.Error as error:
+            said = str(error).splitlines()[0]
+            raise StagingError(
+                f"no room for the rows before they enter the ledger: {said}; "
+                f"make room in {Path(self._spill.name).parent}, or let TMPDIR name a larger disk"
+            ) from error
+
     def _flush(self) -> None:
         if not self._batch:
             return
         by_column = zip(STAGED, zip(*self._batch, strict=True), strict=True)
         columns = {name: np.array(cells, dtype=object) for name, cells in by_column if any(cells)}
-        self._connection.register("batch", columns)
-        self._connection.execute("insert into staged by name select * from batch")
-        self._connection.unregister("batch")
+        with self._room():
+            self._connection.register("batch", columns)
+            self._connection.execute("insert into staged by name select * from batch")
+            self._connection.unregister("batch")
         self._batch.clear()
 
     def news(self, newest: pd.DataFrame, *, now: datetime) -> pd.DataFrame:
@@ -97,8 +118,12 @@ class StagedRuns:
         no row knows are left out.
         """
         self._flush()
-        self._connection.register("newest", newest)
-        self._connection.execute(NEWS, [now])
+        with self._room():
+            self._connection.register("newest", newest)
+            self._connection.execute(NEWS, [now])
+            return self._frame()
+
+    def _frame(self) -> pd.DataFrame:
         counts = ", ".join(f"count({name})" for name in STAGED)
         [known] = self._of_news(counts).fetchall()
         names = [name for name, count in zip(STAGED, known, strict=True) if count]

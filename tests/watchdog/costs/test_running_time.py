@@ -1,7 +1,9 @@
 """When a machine ran, as far as anybody can vouch for it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +12,12 @@ from hypothesis import strategies as st
 
 from policies.facts import Machine, MachineState, Transition
 from policies.phases import Span
-from tests.builders import machine
+from tests.builders import machine, price
 from watchdog.costs.metering import spans_of
+from watchdog.costs.prices_over_time import prices_of
 from watchdog.costs.running_time import Interval, Row
+from watchdog.ledger.store import Ledger
+from watchdog.rows import machine_row
 
 DAY = datetime(2026, 11, 23, tzinfo=UTC)
 SINCE = DAY + timedelta(hours=6)
@@ -195,6 +200,25 @@ def test_a_machine_that_is_starting_has_not_run() -> None:
 def test_a_hibernating_machine_is_billed_while_it_stops() -> None:
     box = running("7:30", state=MachineState.STOPPING, metered=True)
     assert told(box) == [("07:30", None)]
+
+
+def test_rows_of_a_real_ledger_are_understood(tmp_path: Path) -> None:
+    """A resize between two boots, as patrols at 8:00, 9:30 and 10:05 saw it."""
+    ledger = Ledger.open(str(tmp_path / "ledger"))
+    small = running("7:30", price=price("1.006"))
+    big = running("10:00", machine_type="p5.48xlarge", price=price("98.32"))
+    halted = replace(small, state=MachineState.STOPPED, metered=False, stopped_at=at("9:10"))
+    for box, clock in ((small, "8:00"), (halted, "9:30"), (big, "10:05")):
+        seen_at = at(clock)
+        assert seen_at is not None
+        ledger.append("machines", [machine_row(box, seen_at)])
+    rows = sorted(ledger.rows("machines"), key=lambda row: str(row["observed_at"]))
+    assert told(big, (), rows) == [("07:30", "09:10"), ("10:00", None)]
+    prices = prices_of(big, (), rows)
+    assert [(each.machine_type, f"{each.price.hourly_usd:.3f}") for each in prices] == [
+        ("g5.xlarge", "1.006"),
+        ("p5.48xlarge", "98.320"),
+    ]
 
 
 MOMENTS = st.integers(0, 13 * 60).map(lambda minute: DAY + timedelta(minutes=minute))

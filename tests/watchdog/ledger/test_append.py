@@ -160,7 +160,7 @@ def test_a_key_column_must_be_there(ledger: Ledger, given: Given) -> None:
         ),
         ({"gpus": [2.0**63]}, r"machines: gpus: '9\.\d*e\+?18' does not fit into bigint"),
         ({"gpus": np.array([2**63], dtype="uint64")}, r"gpus: '9223372036854775808' does not fit"),
-        ({"gpus": ["8"]}, r"machines: gpus: '8' is VARCHAR, and cannot be bigint"),
+        ({"gpus": ["8"]}, r"gpus: '8' is (VARCHAR, and cannot be bigint|no whole number)"),
         ({"account": [1234]}, r"machines: account: '1234' is BIGINT, and cannot be varchar"),
         ({"metered": [1]}, r"machines: metered: '1' is BIGINT, and cannot be boolean"),
         ({"hourly_usd": [0.1 + 0.2]}, r"hourly_usd: '0\.3\d*' does not fit into decimal\(18,9\)"),
@@ -183,7 +183,7 @@ def test_a_missing_key_in_a_frame_is_refused(ledger: Ledger) -> None:
     frame = pd.DataFrame([reading(5), reading(10)])
     frame["source"] = pd.Series(["a", None], dtype="str")
 
-    with pytest.raises(LedgerError, match="readings: source: a value is missing; every row needs"):
+    with pytest.raises(LedgerError, match=r"readings: .*source: (a value )?is missing; every row"):
         ledger.append("readings", frame)
 
 

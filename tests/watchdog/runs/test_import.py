@@ -18,9 +18,10 @@ from tests.watchdog.runs.histories import (
     write_runs,
 )
 from watchdog.ledger.store import Ledger
-from watchdog.runs import files
+from watchdog.runs import files, staging
 from watchdog.runs.files import exit_code_of, import_files
 from watchdog.runs.reading import RunPathError
+from watchdog.runs.staging import StagingError
 
 LATER = NOW + timedelta(hours=1)
 
@@ -87,6 +88,23 @@ def test_the_same_file_twice_adds_nothing(ledger: Ledger, tmp_path: Path) -> Non
     assert (first.rows, first.added, first.unchanged) == (5, 5, 0)
     assert [(each.rows, each.added, each.unchanged) for each in others] == [(5, 0, 5)] * 3
     assert _stored(ledger) == 5
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_what_a_ledger_exports_another_one_takes_whole(
+    ledger: Ledger, tmp_path: Path, kind: str
+) -> None:
+    rows = [row(group="vision", gpus=8, cost_usd="0.1"), row(run_id="r2", error="one\ntwo")]
+    import_files(ledger, [write_csv(tmp_path / "runs.csv", rows)], now=NOW)
+    exported = tmp_path / f"exported.{kind}"
+    ledger.export("runs", exported, kind)
+
+    [again] = import_files(ledger, [exported], now=LATER, strict=True)
+    other = Ledger.open(str(tmp_path / "other"))
+    import_files(other, [exported], now=NOW, strict=True)
+
+    assert (again.added, again.unchanged, again.notices) == (0, 2, ())
+    assert _by_id(other) == _by_id(ledger)
 
 
 def test_a_run_that_changed_enters_as_a_newer_revision(ledger: Ledger, tmp_path: Path) -> None:
@@ -218,6 +236,21 @@ def test_each_file_is_one_commit_and_one_without_news_is_none(
     assert _stored(ledger) == 12_000
 
 
+def test_no_room_for_many_rows_is_one_clear_line(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staging, "MEMORY", "2MB")
+    rows = [row(run_id=f"r{number}", error="x" * 500) for number in range(12_000)]
+
+    with pytest.raises(StagingError) as caught:
+        import_files(ledger, [write_csv(tmp_path / "runs.csv", rows)], now=NOW)
+
+    assert str(caught.value).startswith("no room for the rows before they enter the ledger: ")
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 1
+    assert ledger.rows("runs") == []
+
+
 def test_progress_grows_to_the_size_of_all_files(
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,6 +274,10 @@ def test_progress_grows_to_the_size_of_all_files(
 
 def _noted(steps: list[tuple[int, int | None]]) -> Callable[[int, int | None], None]:
     return lambda read, total: steps.append((read, total))
+
+
+def _by_id(ledger: Ledger) -> list[dict[str, object]]:
+    return sorted(ledger.rows("runs"), key=lambda stored: str(stored["run_id"]))
 
 
 def _stored(ledger: Ledger) -> int:
