@@ -11,7 +11,7 @@ import duckdb
 from deltalake import DeltaTable
 
 from watchdog.ledger.datafiles import quoted
-from watchdog.ledger.tables import Table, Type
+from watchdog.ledger.tables import DAY, Column, Table, Type
 from watchdog.ledger.views import RAW
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -71,14 +71,12 @@ class Engine:
         return [dict(zip(names, _with_times(row, times), strict=True)) for row in rows]
 
     def _view(self, table: Table, files: Sequence[str]) -> None:
-        columns = ", ".join(f'"{name}"' for name in table.names)
+        rows = f"select {_nothing(table)} where false"
         if files:
             listed = ", ".join(quoted(file) for file in files)
-            days = "hive_partitioning = true, hive_types = {'date': date}"
-            how = days if table.partitions else "hive_partitioning = false"
-            rows = f"select {columns} from read_parquet([{listed}], {how})"  # noqa: S608 - names are the tables' own
-        else:
-            rows = f"select {_nothing(table)} where false"
+            columns = ", ".join(_stored(table, column) for column in table.columns)
+            source = f"read_parquet([{listed}], hive_partitioning = false)"
+            rows = f"select {columns} from {source}"  # noqa: S608 - names are the tables' own
         self.connection.execute(f"create or replace temp view {RAW}{table.name} as {rows}")
 
     def _fetch(self, table: Table, delta: DeltaTable, predicate: str | None) -> None:
@@ -87,6 +85,13 @@ class Engine:
         rows = f"select {columns} from fetched"  # noqa: S608 - names are the tables' own
         self.connection.execute(f"create or replace temp table {RAW}{table.name} as {rows}")
         self.connection.unregister("fetched")
+
+
+def _stored(table: Table, column: Column) -> str:
+    """Files hold every column but the one by which they are parted, which follows from another."""
+    if column is DAY and table.day_of is not None:
+        return f'cast("{table.day_of}" as date) as "{DAY.name}"'
+    return f'"{column.name}"'
 
 
 def _nothing(table: Table) -> str:

@@ -30,8 +30,12 @@ _KNOWN = (
         "the disk is full; nothing was added: free some space and run the command again",
     ),
     (
-        r"Read-only file system|Permission denied|Operation not permitted",
-        "it may not be written: mount it for writing, or name a ledger that you own",
+        r"Read-only file system",
+        "its disk is read-only: mount it for writing, or name another ledger",
+    ),
+    (
+        r"Permission denied|Operation not permitted",
+        "the system does not allow it: check who owns the folder, or name another ledger",
     ),
     (
         r"Not a directory|File exists",

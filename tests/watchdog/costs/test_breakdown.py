@@ -78,11 +78,19 @@ def test_two_workloads_at_the_same_time_share_by_their_gpus(accounts: Accounts) 
     assert accounts.spent() == {"llama": "0.75", "bert": "0.25"}
 
 
-def test_shares_of_a_third_each_leave_nothing_over(accounts: Accounts) -> None:
+def test_shares_that_are_no_round_figures_leave_nothing_over(accounts: Accounts) -> None:
     accounts.ran(("8:00", "9:00", "active"))
-    accounts.belongs(*[belonged(name, share=1 / 3, rule=f"run {name}") for name in "abc"])
-    assert sorted(accounts.spent()) == ["a", "b", "c"]
+    accounts.belongs(
+        *[belonged(name, share=1 / 13, rule=f"run {name}") for name in "abcdefghijklm"]
+    )
+    assert sorted(accounts.spent()) == list("abcdefghijklm")
     assert dollars(column(accounts.costs(), "total")) == Decimal(1)
+
+
+def test_what_shares_leave_over_is_unattributed(accounts: Accounts) -> None:
+    accounts.ran(("8:00", "9:00", "active"))
+    accounts.belongs(belonged("llama", share=0.25))
+    assert accounts.spent() == {"unattributed": "0.75", "llama": "0.25"}
 
 
 def test_a_boot_within_the_hour_belongs_to_the_run_that_came_with_it(accounts: Accounts) -> None:

@@ -161,6 +161,13 @@ def test_a_boot_seen_earlier_ends_at_its_stop_where_that_is_told() -> None:
     assert told(running("10:00"), (), rows)[0] == ("07:00", "09:51")
 
 
+def test_a_late_answer_about_an_earlier_boot_does_not_reach_into_the_present_one() -> None:
+    assert told(running("10:00"), (), [seen("10:02", "7:00")]) == [
+        ("07:00", "10:00"),
+        ("10:00", None),
+    ]
+
+
 def test_a_stop_that_follows_another_start_is_not_this_boots() -> None:
     rows = [seen("7:05", "7:00")]
     assert told(stopped("8:00", "9:00"), [on("8:00"), off("9:00")], rows) == [

@@ -7,12 +7,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from tests.moto_aws import AwsServer
 from tests.watchdog.ledger.conftest import BUCKET
-from tests.watchdog.ledger.facts import event, reading
+from tests.watchdog.ledger.facts import NOW, event, reading
 from watchdog.ledger.failures import explained
 from watchdog.ledger.store import Ledger, LedgerError
 
@@ -98,9 +99,40 @@ def test_a_disk_that_is_read_only(tmp_path: Path) -> None:
             lambda: ledger.drop_in_inbox("events", [event()]),
             ledger.compact,
         ):
-            with refused("it may not be written: mount it for writing"):
+            with refused("its disk is read-only: mount it for writing, or name another ledger"):
                 write()
     assert len(Ledger.open(str(place)).rows("events")) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_folder_of_somebody_else() -> None:
+    nobody = 65534
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        place = Path(folder) / "ledger"
+        Ledger.open(str(place)).append("events", [event()])
+        os.seteuid(nobody)
+        try:
+            ledger = Ledger.open(str(place))
+            assert len(ledger.rows("events")) == 1
+            writes: list[Callable[[], object]] = [
+                lambda: ledger.append("events", [event("2")]),
+                lambda: ledger.put_once("claims/a", b""),
+                lambda: ledger.drop_in_inbox("events", [event()]),
+                lambda: Ledger.open(str(Path(folder) / "mine")),
+            ]
+            for write in writes:
+                with refused("the system does not allow it: check who owns the folder"):
+                    write()
+        finally:
+            os.seteuid(0)
+        (place / "events").chmod(0o700)
+        os.seteuid(nobody)
+        try:
+            with refused("the system does not allow it"):
+                Ledger.open(str(place), read_only=True).rows("events")
+        finally:
+            os.seteuid(0)
 
 
 def test_a_disk_that_is_full(tmp_path: Path) -> None:
@@ -255,13 +287,19 @@ def test_a_folder_with_an_unusual_name(tmp_path: Path, name: str) -> None:
     place = tmp_path / name / "ledger"
     for _ in range(2):
         ledger = Ledger.open(str(place))
-        ledger.append("events", [event()])
+        ledger.append("readings", [reading(), reading(60 * 24)])
         ledger.put_once("a/b", b"x")
-    for table in ("readings", "charges"):
-        assert ledger.rows(table) == []
+    assert [row["date"].day for row in ledger.rows("readings_of", since=NOW.replace(hour=0))] == [
+        23
+    ]
     ledger.compact()
 
-    assert len(Ledger.open(place.as_uri()).rows("events")) == 1
+    found = Ledger.open(place.as_uri()).rows("readings")
+    assert sorted(str(row["date"]) for row in found) == ["2026-11-22", "2026-11-23"]
+    assert {file.parent.name for file in place.glob("readings/*/compact*")} == {
+        "date=2026-11-22",
+        "date=2026-11-23",
+    }
 
 
 ONLY_HERE = {
