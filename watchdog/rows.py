@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Row = Mapping[str, object]
+SECONDS_A_DAY = 86_400
 
 
 def machine_row(machine: Machine, observed_at: datetime) -> dict[str, object]:
@@ -77,49 +79,57 @@ def readings_frame(
 
     An interval in which nothing was measured has no row: a row would read as a number.
     """
-    import numpy as np  # noqa: PLC0415 - the command line must start without it
-    import pandas as pd  # noqa: PLC0415
+    import pandas as pd  # noqa: PLC0415 - the command line must start without it
 
-    frames = []
+    alike: dict[tuple[datetime, int, int], list[Reading]] = defaultdict(list)
     for reading in readings:
-        values = {name: _floats(np, getattr(reading, name)) for name in READING_COLUMNS}
-        told = [column for column in values.values() if column is not None]
-        keep = ~np.isnan(np.vstack(told)).all(axis=0)
-        start_s = int(reading.started_at.timestamp())
-        starts = start_s + reading.period_s * np.arange(reading.intervals)
-        if reading.resource in since:
-            keep &= starts >= since[reading.resource].timestamp()
-        if not keep.any():
-            continue
-        starts = starts[keep]
-        missing = np.full(len(starts), np.nan)
-        columns = {n: missing if c is None else c[keep] for n, c in values.items()}
-        frames.append(
-            pd.DataFrame(
-                {
-                    "resource": reading.resource,
-                    "gpu": reading.gpu,
-                    "source": reading.source,
-                    "started_s": starts,
-                    "ended_s": starts + reading.period_s,
-                    **columns,
-                }
-            )
-        )
-    if not frames:
+        alike[reading.started_at, reading.period_s, reading.intervals].append(reading)
+    frames = [_frame_of(several, since) for several in alike.values()]
+    if not any(len(frame) for frame in frames):
         return pd.DataFrame()
     frame = pd.concat(frames, ignore_index=True)
-    frame["started_at"] = pd.to_datetime(frame.pop("started_s"), unit="s", utc=True)
-    frame["ended_at"] = pd.to_datetime(frame.pop("ended_s"), unit="s", utc=True)
-    frame["date"] = frame["started_at"].dt.strftime("%Y-%m-%d")
     frame["coverage"] = frame["utilisation_max_pct"].notna().astype(float)
     frame["workload"] = None
     frame["observed_at"] = observed_at
     return frame
 
 
-def _floats(np: Any, column: object) -> Any:
-    return None if column is None else np.frombuffer(column)
+def _frame_of(readings: Sequence[Reading], since: Mapping[str, datetime]) -> pd.DataFrame:
+    """The rows of readings that share one grid: one matrix a column, one line a reading."""
+    import numpy as np  # noqa: PLC0415
+    import pandas as pd  # noqa: PLC0415
+
+    first = readings[0]
+    starts = int(first.started_at.timestamp()) + first.period_s * np.arange(first.intervals)
+    stored = [since[r.resource].timestamp() if r.resource in since else 0.0 for r in readings]
+    keep = starts[None, :] >= np.array(stored)[:, None]
+    values = {name: _matrix(np, readings, name) for name in READING_COLUMNS}
+    keep &= ~np.logical_and.reduce([np.isnan(matrix) for matrix in values.values()])
+    lines, places = np.nonzero(keep)
+    seconds = starts[places]
+    days, day_of = np.unique(seconds // SECONDS_A_DAY, return_inverse=True)
+    dates = [f"{datetime.fromtimestamp(d * SECONDS_A_DAY, tz=UTC):%Y-%m-%d}" for d in days.tolist()]
+    return pd.DataFrame(
+        {
+            "resource": _repeated(np, [reading.resource for reading in readings], lines),
+            "gpu": _repeated(np, [reading.gpu for reading in readings], lines),
+            "source": _repeated(np, [reading.source for reading in readings], lines),
+            **{name: matrix[keep] for name, matrix in values.items()},
+            "started_at": pd.to_datetime(seconds, unit="s", utc=True),
+            "ended_at": pd.to_datetime(seconds + first.period_s, unit="s", utc=True),
+            "date": _repeated(np, dates, day_of),
+        }
+    )
+
+
+def _matrix(np: Any, readings: Sequence[Reading], name: str) -> Any:
+    missing = np.full(readings[0].intervals, np.nan)
+    columns = [getattr(reading, name) for reading in readings]
+    return np.vstack([missing if c is None else np.frombuffer(c) for c in columns])
+
+
+def _repeated(np: Any, labels: Sequence[str | None], lines: Any) -> Any:
+    return np.array(labels, dtype=object)[lines]
 
 
 def attribution_rows(
