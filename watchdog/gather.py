@@ -11,7 +11,7 @@ from decimal import Decimal
 from functools import partial
 from typing import TypeVar
 
-from policies.facts import Gap, Machine, MachineState, Reading, Scope, Transition, Window
+from policies.facts import Gap, Machine, MachineState, Price, Reading, Scope, Transition, Window
 from providers.base import Inventory, Prices, ReadsLifecycle, ReadsUsage, Seen
 
 PERIOD_S = 300
@@ -24,6 +24,8 @@ BACKFILL = timedelta(days=14)
 
 T = TypeVar("T")
 Progress = Callable[[str], None]
+NINE = 9
+NANO = Decimal(1).scaleb(-NINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +143,17 @@ def _total(amounts: Iterable[Decimal | None]) -> Decimal | None:
 def _priced(provider: Inventory, machine: Machine) -> Machine:
     if not isinstance(provider, Prices):
         return machine
-    return replace(machine, price=provider.price(machine))
+    return replace(machine, price=_rounded(provider.price(machine)))
+
+
+def _rounded(price: Price) -> Price:
+    """Money is kept to nine places; some catalogues tell more."""
+    amounts = {
+        name: amount.quantize(NANO)
+        for name in ("hourly_usd", "saves_usd", "stopped_hourly_usd")
+        if (amount := getattr(price, name)) is not None and amount.as_tuple().exponent < -NINE
+    }
+    return replace(price, **amounts)
 
 
 def _usage(

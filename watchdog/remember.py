@@ -105,25 +105,32 @@ def _observations(ledger: Ledger) -> dict[str, list[rows.Row]]:
 
 
 def _earlier(ledger: Ledger, gathered: Gathered, limits: PhaseLimits) -> dict[str, Earlier]:
-    """Activity of each machine's current boot from before the finely read hours."""
-    starts = {each.windows.fine.started_at for each in gathered.watched}
-    if not starts:
-        return {}
-    told = ledger.rows(
-        "last_activity",
-        threshold_pct=limits.active_pct,
-        transfer_bytes_per_s=limits.transfer_bytes_per_s,
-        until=min(starts),
-    )
+    """Activity of each machine's current boot from before the finely read hours of its scope."""
+    starts = {each.scope: each.windows.fine.started_at for each in gathered.watched}
+    by_start: dict[datetime, set[str]] = defaultdict(set)
+    for machine in gathered.machines:
+        if scope_of(machine) in starts:
+            by_start[starts[scope_of(machine)]].add(machine.id)
     return {
-        str(row["resource"]): Earlier(
-            seen_from=_maybe(row["seen_from"]),
-            first_active_at=_maybe(row["first_active_at"]),
-            last_active_at=_maybe(row["last_active_at"]),
-            quiet_measured_s=float(str(row["quiet_measured_s"] or 0.0)),
+        str(row["resource"]): _earlier_from(row)
+        for start, machines in by_start.items()
+        for row in ledger.rows(
+            "last_activity",
+            threshold_pct=limits.active_pct,
+            transfer_bytes_per_s=limits.transfer_bytes_per_s,
+            until=start,
         )
-        for row in told
+        if row["resource"] in machines
     }
+
+
+def _earlier_from(row: rows.Row) -> Earlier:
+    return Earlier(
+        seen_from=_maybe(row["seen_from"]),
+        first_active_at=_maybe(row["first_active_at"]),
+        last_active_at=_maybe(row["last_active_at"]),
+        quiet_measured_s=float(str(row["quiet_measured_s"] or 0.0)),
+    )
 
 
 def _maybe(value: object) -> datetime | None:

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from policies.facts import Machine, MachineState
-from tests.builders import NOW, machine
+from tests.builders import NOW, machine, price
 from tests.shelf import Shelf
 from watchdog.gather import gather, may_have_run, windows_at
 
@@ -70,6 +70,12 @@ def test_machines_come_priced_and_the_cost_of_asking_is_added_up() -> None:
     gathered = gather([Shelf(machine())], now=NOW, watched_until=lambda _: None)
     assert gathered.machines[0].price.hourly_usd == Decimal("1.00")
     assert gathered.watching_usd == Decimal("0.001")
+
+
+def test_a_price_of_many_digits_is_kept_to_nine_places() -> None:
+    long = machine(price=price("12.7948475088219"))
+    gathered = gather([Shelf(long)], now=NOW, watched_until=lambda _: None)
+    assert gathered.machines[0].price.hourly_usd == Decimal("12.794847509")
 
 
 def _at(moment: datetime | None, state: MachineState) -> Machine:

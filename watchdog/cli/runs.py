@@ -96,7 +96,7 @@ def _tell(done: Sequence[Imported], *, json: bool) -> None:
         if each.problem_count > len(each.problems):
             output.notice(f"{each.file}: {each.problem_count - len(each.problems)} more problems")
         if each.refused is not None:
-            output.notice(f"{each.file}: {each.refused}")
+            output.notice(each.refused)
         if not json:
             typer.echo(
                 f"{each.file}: {each.rows} rows, {each.added} added, {each.unchanged} known"
