@@ -57,6 +57,15 @@ class ReadsUsage(Protocol):
 
 
 @runtime_checkable
+class SeesOnlyNow(Protocol):
+    """A provider whose readings hold the present alone: what it told earlier lies in the ledger."""
+
+    @property
+    def no_history(self) -> str:
+        """Why there is none, in a few words."""
+
+
+@runtime_checkable
 class ReadsLifecycle(Protocol):
     def transitions(self, machines: Sequence[Machine], window: Window) -> Seen[Transition]:
         """Starts and ends from the audit trail, in the scopes of these machines."""

@@ -14,6 +14,7 @@ from watchdog.mapping import NO_MAPPING, MappingError, WorkloadMapping, load_map
 from watchdog.patrol import Parts
 
 if TYPE_CHECKING:
+    from providers.prometheus.usage import PrometheusUsage
     from watchdog.alerts.delivery import Notifier
     from watchdog.gather import Progress
     from watchdog.ledger.store import Ledger
@@ -74,12 +75,23 @@ def providers_of(settings: Settings) -> tuple[list[Inventory], list[Gap]]:
     return usable, unavailable or ([] if usable else [_nothing_to_watch()])
 
 
+def monitoring_of(settings: Settings) -> PrometheusUsage | None:
+    """Prometheus, where one is set; whether it answers shows when it is asked."""
+    prometheus = settings.prometheus
+    if prometheus.url is None:
+        return None
+    from providers.prometheus.usage import PrometheusUsage  # noqa: PLC0415 - imports numpy
+
+    return PrometheusUsage(prometheus.url, join_labels=prometheus.join_labels)
+
+
 def parts_of(settings: Settings, *, alerts: bool, progress: Progress) -> Parts:
     """Everything a patrol needs."""
     policy, mapping = policy_of(settings), mapping_of(settings)
     usable, unavailable = providers_of(settings)
     return Parts(
         providers=usable,
+        monitoring=monitoring_of(settings),
         unavailable=unavailable,
         policy=policy,
         mapping=mapping,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
 
 from policies.engine import Case, judge
 from policies.facts import Gap, Machine, Run, WorkloadKey
@@ -17,6 +19,7 @@ from watchdog.patrol_report import BackfillLine, JudgedMachine
 from watchdog.timekeeping import Accounted
 
 CENT = Decimal("0.01")
+NOTHING_TO_TELL: Mapping[str, str] = MappingProxyType({})
 IDLE_PHASES = frozenset(phase.value for phase in QUIET)
 
 
@@ -27,10 +30,16 @@ def conclude(
     policy: Policy,
     advice: Mapping[str, str],
     now: datetime,
+    measured_by: Mapping[str, str] = NOTHING_TO_TELL,
 ) -> tuple[JudgedMachine, ...]:
-    """A decision for every machine, with everything that it rests on."""
+    """A decision for every machine, with everything that it rests on.
+
+    `measured_by`: by machine, which of several sources was believed.
+    """
     maturities = assess(runs, as_of=now)
-    cases = [_case(each, maturities, advice, now) for each in accounted]
+    cases = [
+        _case(each, maturities, advice, measured_by.get(each.machine.id), now) for each in accounted
+    ]
     decisions = judge(cases, policy, now)
     return tuple(
         JudgedMachine(
@@ -48,10 +57,13 @@ def _case(
     each: Accounted,
     maturities: Mapping[WorkloadKey, Maturity],
     advice: Mapping[str, str],
+    measured_by: str | None,
     now: datetime,
 ) -> Case:
     attribution = attribution_at(each.attributions, now)
     phase = each.timeline.now
+    if measured_by is not None and each.machine.running:
+        phase = replace(phase, why=(*phase.why, measured_by))
     return Case(
         machine=each.machine,
         attribution=attribution,

@@ -7,6 +7,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,10 @@ class Health(StrEnum):
     PROBLEM = "problem"
 
 
+_HEALTH = {True: Health.OK, False: Health.PROBLEM, None: Health.NOTE}
+"""By what a probe says."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     what: str
@@ -43,6 +48,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield _policy(settings)
     yield _mapping(settings)
     yield from _providers(settings)
+    yield from _prometheus(settings)
     yield _slack(settings)
     yield _heartbeat(settings)
 
@@ -123,8 +129,7 @@ def _providers(settings: Settings) -> Iterator[Check]:
             yield Check(what=name, health=Health.PROBLEM, told=str(provider))
         elif isinstance(provider, ChecksItself):
             for probe in provider.probes():
-                health = {True: Health.OK, False: Health.PROBLEM, None: Health.NOTE}[probe.ok]
-                yield Check(what=f"{name}: {probe.what}", health=health, told=probe.told)
+                yield Check(what=f"{name}: {probe.what}", health=_HEALTH[probe.ok], told=probe.told)
     yield from _abilities()
 
 
@@ -136,6 +141,15 @@ def _abilities() -> Iterator[Check]:
     for provider, abilities in by_provider.items():
         told = ", ".join(abilities) or "nothing in this version, or its SDK is not installed"
         yield Check(what=f"{provider} can read", health=Health.NOTE, told=told)
+
+
+def _prometheus(settings: Settings) -> Iterator[Check]:
+    from watchdog.composition import monitoring_of  # noqa: PLC0415
+
+    prometheus = monitoring_of(settings)
+    if prometheus is not None:
+        probe = prometheus.probe(datetime.now(UTC))
+        yield Check(what=f"prometheus: {probe.what}", health=_HEALTH[probe.ok], told=probe.told)
 
 
 def _slack(settings: Settings) -> Check:

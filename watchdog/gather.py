@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from policies.facts import Gap, Machine, MachineState, Price, Reading, Scope, Transition, Window
 from providers.base import Inventory, Prices, ReadsLifecycle, ReadsUsage, Seen
+from watchdog.choosing_sources import most_trusted
 
 PERIOD_S = 300
 COARSE_S = 3600
@@ -26,6 +27,20 @@ T = TypeVar("T")
 Progress = Callable[[str], None]
 NINE = 9
 NANO = Decimal(1).scaleb(-NINE)
+
+
+class Monitoring(Protocol):
+    """A source of readings that knows machines of every provider, such as Prometheus."""
+
+    @property
+    def name(self) -> str: ...
+
+    def readings(
+        self, machines: Sequence[Machine], window: Window, *, beside: Sequence[Machine]
+    ) -> Seen[Reading]:
+        """Readings of these machines; `beside`: all machines that a label may mean as well."""
+
+    def api_calls(self) -> Mapping[str, int]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +76,8 @@ class Gathered:
     advice: Mapping[str, str]
     """By provider, the one line that makes an unmeasured machine visible."""
     watching_usd: Decimal | None
+    measured_by: Mapping[str, str] = field(default_factory=dict)
+    """By machine, one sentence on which source was believed, where there was a choice."""
 
 
 def windows_at(now: datetime, watched_until: datetime | None, backfill: timedelta) -> Windows:
@@ -84,15 +101,19 @@ def gather(
     watched_until: Callable[[Scope], datetime | None],
     backfill: timedelta = BACKFILL,
     progress: Progress = lambda _: None,
+    monitoring: Monitoring | None = None,
 ) -> Gathered:
-    """Ask all providers side by side. One that breaks is a gap, and the others still come."""
+    """Ask all providers side by side. One that breaks is a gap, and the others still come.
+
+    `monitoring` is asked after them, because only then is it known what a label may mean.
+    """
 
     def ask(provider: Inventory) -> Gathered:
         return _asked(provider, now, watched_until, backfill, progress)
 
     with ThreadPoolExecutor(max_workers=max(1, len(providers))) as pool:
         parts = list(pool.map(ask, providers))
-    return Gathered(
+    gathered = Gathered(
         machines=tuple(each for part in parts for each in part.machines),
         readings=tuple(each for part in parts for each in part.readings),
         transitions=tuple(each for part in parts for each in part.transitions),
@@ -102,6 +123,30 @@ def gather(
         advice={name: text for part in parts for name, text in part.advice.items()},
         watching_usd=_total(part.watching_usd for part in parts),
     )
+    return gathered if monitoring is None else _monitored(gathered, monitoring, progress)
+
+
+def _monitored(gathered: Gathered, monitoring: Monitoring, progress: Progress) -> Gathered:
+    """With what the monitoring measured, wherever that is to be trusted more."""
+    progress(f"{monitoring.name}: reading {len(gathered.machines)} machines")
+    seen = _read(monitoring, gathered)
+    chosen = most_trusted((*gathered.readings, *seen.values), gathered.machines)
+    return replace(
+        gathered,
+        readings=chosen.readings,
+        gaps=(*gathered.gaps, *seen.gaps),
+        api_calls={**gathered.api_calls, **monitoring.api_calls()},
+        measured_by=chosen.told,
+    )
+
+
+def _read(monitoring: Monitoring, gathered: Gathered) -> Seen[Reading]:
+    parts = []
+    for window, several in _by_window(gathered.machines, gathered.watched).items():
+        beside = [each for each in gathered.machines if may_have_run(each, window.started_at)]
+        ask = partial(monitoring.readings, several, window, beside=beside)
+        parts.append(_guarded(monitoring, "GPU metrics", ask))
+    return _together(parts)
 
 
 def _asked(
@@ -162,15 +207,26 @@ def _usage(
     """Readings of every machine whose meter ran in its scope's windows."""
     if not isinstance(provider, ReadsUsage):
         return Seen()
+    parts = [
+        _guarded(provider, "GPU metrics", partial(provider.readings, several, window))
+        for window, several in _by_window(machines, watched).items()
+    ]
+    return _together(parts)
+
+
+def _by_window(
+    machines: Sequence[Machine], watched: Sequence[Watched]
+) -> dict[Window, list[Machine]]:
+    """The machines whose meter may have run in each window, the coarse one first."""
     asked: dict[Window, list[Machine]] = defaultdict(list)
     for machine, windows in _in_windows(machines, watched):
         for window in (windows.coarse, windows.fine):
             if window is not None and may_have_run(machine, window.started_at):
                 asked[window].append(machine)
-    parts = [
-        _guarded(provider, "GPU metrics", partial(provider.readings, several, window))
-        for window, several in asked.items()
-    ]
+    return asked
+
+
+def _together(parts: Sequence[Seen[Reading]]) -> Seen[Reading]:
     return Seen(
         values=tuple(reading for part in parts for reading in part.values),
         gaps=tuple(dict.fromkeys(gap for part in parts for gap in part.gaps)),
@@ -198,7 +254,7 @@ def _history(
     )
 
 
-def _guarded(provider: Inventory, what: str, ask: Callable[[], Seen[T]]) -> Seen[T]:
+def _guarded(provider: Inventory | Monitoring, what: str, ask: Callable[[], Seen[T]]) -> Seen[T]:
     """An adapter reports gaps itself; what still breaks out of it must not end the patrol."""
     try:
         return ask()

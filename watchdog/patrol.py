@@ -29,9 +29,10 @@ from watchdog.conclude import (
     unmatched_mapping,
 )
 from watchdog.costs.remetering import as_well_known
-from watchdog.gather import BACKFILL, Gathered, Progress, gather
+from watchdog.gather import BACKFILL, Gathered, Monitoring, Progress, gather
 from watchdog.mapping import NO_MAPPING, WorkloadMapping
 from watchdog.patrol_report import BackfillLine, CostOfWatching, PatrolReport
+from watchdog.recall import recalled
 from watchdog.remember import remember, watermarks
 from watchdog.timekeeping import Accounted, account
 
@@ -51,6 +52,8 @@ class Parts:
     providers: Sequence[Inventory]
     ledger: Ledger
     policy: Policy
+    monitoring: Monitoring | None = None
+    """Measures machines of every provider; None: only the providers' own metrics are read."""
     unavailable: Sequence[Gap] = ()
     """Providers that were asked for and cannot be used."""
     mapping: WorkloadMapping = NO_MAPPING
@@ -74,13 +77,20 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
         watched_until=before.get,
         backfill=BACKFILL if backfill is None else backfill,
         progress=parts.progress,
+        monitoring=parts.monitoring,
     )
     parts.progress("remembering what was seen")
     memory = remember(parts.ledger, gathered, before=before, limits=parts.limits, now=now)
+    gathered = recalled(parts.ledger, gathered, parts.providers)
     parts.progress("judging")
     accounted = account(gathered, memory, mapping=parts.mapping, limits=parts.limits, now=now)
     judged = conclude(
-        accounted, runs=memory.runs, policy=parts.policy, advice=gathered.advice, now=now
+        accounted,
+        runs=memory.runs,
+        policy=parts.policy,
+        advice=gathered.advice,
+        measured_by=gathered.measured_by,
+        now=now,
     )
     _remember_conclusions(parts.ledger, accounted, now)
     parts.ledger.append("events", finding_events(judged, now))
@@ -127,7 +137,7 @@ def _blind_mapping(parts: Parts, gathered: Gathered) -> list[Gap]:
     entries, machines = parts.mapping.entries, gathered.machines
     if not entries or not machines:
         return []
-    if any(matches(entry, machine) for entry in entries for machine in machines):
+    if any(matches(entry, each) for entry in entries for each in machines):
         return []
     return [unmatched_mapping(parts.mapping.origin, len(entries), machines)]
 

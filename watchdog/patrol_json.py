@@ -58,6 +58,7 @@ def _machine(each: JudgedMachine) -> dict[str, object]:
         "idle_minutes": each.idle_minutes,
         "confidence": phase.confidence,
         "coverage": phase.coverage,
+        "measured_by": phase.source,
         "hourly_cost_usd": money(machine.price.hourly_usd),
         "price_source": machine.price.source,
         "verdict": each.maturity.verdict.value,

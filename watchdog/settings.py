@@ -6,12 +6,22 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -19,6 +29,8 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+
+from providers.prometheus.joining import JOIN_LABELS
 
 FILE_NAME = "spend-watchdog.toml"
 PREFIX = "SPEND_WATCHDOG_"
@@ -29,6 +41,13 @@ class SettingsError(Exception):
     """A setting is wrong. The message says which one, where it stands and how to mend it."""
 
     exit_code = 2
+
+
+def _split(value: object) -> object:
+    """A comma list in the environment, a list in the file."""
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
 class _Section(BaseModel):
@@ -47,6 +66,54 @@ class AwsSettings(_Section):
     prices_endpoint: str | None = None
     agent_namespaces: tuple[str, ...] = ("CWAgent",)
     """CloudWatch namespaces in which the agent's GPU metrics may lie."""
+
+
+class LocalSettings(_Section):
+    """What an hour of this workstation costs. Nobody sends a bill for it, so it is set here."""
+
+    electricity_usd_per_kwh: Decimal | None = Field(default=None, gt=0)
+    card_usd: Decimal | None = Field(default=None, gt=0)
+    """What one GPU cost; it is spread over `card_years`."""
+    card_years: Decimal | None = Field(default=None, gt=0)
+    hourly_usd: Decimal | None = Field(default=None, gt=0)
+    """The whole hour, in place of the figures above."""
+
+    @model_validator(mode="after")
+    def _card_is_whole(self) -> Self:
+        if (self.card_usd is None) != (self.card_years is None):
+            raise ValueError("card_usd and card_years belong together: set both or neither")
+        return self
+
+
+class PrometheusSettings(_Section):
+    url: str | None = None
+    """Where Prometheus answers, `http://prometheus:9090`; None: it is not asked."""
+    join_labels: Annotated[tuple[str, ...], NoDecode] = JOIN_LABELS
+    """Labels that name a machine by id, name or address; the first that fits counts."""
+
+    @field_validator("url")
+    @classmethod
+    def _can_be_asked(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
+            raise ValueError("needs the form http://HOST:PORT or https://HOST:PORT")
+        if parts.username is not None:
+            raise ValueError("a name or password in the URL is not supported")
+        return value
+
+    @field_validator("join_labels", mode="before")
+    @classmethod
+    def _split_labels(cls, value: object) -> object:
+        return _split(value)
+
+    @field_validator("join_labels")
+    @classmethod
+    def _some(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("needs at least one label, such as instance")
+        return value
 
 
 class Settings(BaseSettings):
@@ -73,14 +140,13 @@ class Settings(BaseSettings):
     heartbeat_url: str | None = None
     slack: SlackSettings = SlackSettings()
     aws: AwsSettings = AwsSettings()
+    local: LocalSettings = LocalSettings()
+    prometheus: PrometheusSettings = PrometheusSettings()
 
     @field_validator("providers", "regions", "accepted_gaps", mode="before")
     @classmethod
-    def _split(cls, value: object) -> object:
-        """A comma list in the environment, a list in the file."""
-        if not isinstance(value, str):
-            return value
-        return tuple(part.strip() for part in value.split(",") if part.strip())
+    def _split_lists(cls, value: object) -> object:
+        return _split(value)
 
     @classmethod
     def settings_customise_sources(
@@ -152,7 +218,7 @@ def _refuse_unknown_variables() -> None:
             raise SettingsError(f"{variable}: there is no such setting{_close(name, known)}")
 
 
-_RESERVED = ("GCP__", "AZURE__", "PROMETHEUS__", "LOCAL__")
+_RESERVED = ("GCP__", "AZURE__")
 """Sections of providers that this version does not have: their settings are no mistake."""
 
 
@@ -188,7 +254,7 @@ def _wrong(problem: Any, keys: list[str]) -> str:
         siblings = {name.rsplit("__", 1)[-1].lower(): None for name in _known_names(Settings)}
         match = get_close_matches(keys[-1], list(siblings), n=1)
         return "there is no such setting" + (f"; did you mean {match[0]}?" if match else "")
-    message = str(problem["msg"])
+    message = str(problem["msg"]).removeprefix("Value error, ")
     return message[:1].lower() + message[1:]
 
 

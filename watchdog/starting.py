@@ -37,6 +37,11 @@ policy = "observe"
 [slack]
 # channel = "C0123456789"
 # The token belongs in the environment: SPEND_WATCHDOG_SLACK__TOKEN
+
+[prometheus]
+# A Prometheus that scrapes dcgm-exporter; its labels say which machine a GPU belongs to.
+# url = "http://prometheus:9090"
+# join_labels = ["instance_id", "vm_id", "microsoft_resourceid", "Hostname", "node", "instance"]
 """
 
 SLACK_MANIFEST = {

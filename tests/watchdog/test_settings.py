@@ -96,3 +96,32 @@ def test_a_wrong_value_in_the_environment_names_the_variable(
 
 def test_a_named_file_must_exist() -> None:
     assert refused(Path("no.toml")) == "no.toml: there is no such settings file"
+
+
+def test_prometheus_is_set_by_its_url_and_its_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().prometheus.url is None
+    written('[prometheus]\nurl = "https://prom.example:9090/path"\njoin_labels = ["node"]\n')
+    prometheus = load_settings().prometheus
+    assert (prometheus.url, prometheus.join_labels) == (
+        "https://prom.example:9090/path",
+        ("node",),
+    )
+    monkeypatch.setenv("SPEND_WATCHDOG_PROMETHEUS__JOIN_LABELS", "vm_id, instance")
+    assert load_settings().prometheus.join_labels == ("vm_id", "instance")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('url = "prom:9090"', "url: needs the form http://HOST:PORT or https://HOST:PORT"),
+        ('url = "file:///etc/passwd"', "url: needs the form http://HOST:PORT"),
+        ('url = "http://prom:x"', "url: port could not be cast"),
+        ('url = "http://me:secret@prom"', "url: a name or password in the URL is not supported"),
+        ("join_labels = []", "join_labels: needs at least one label, such as instance"),
+    ],
+)
+def test_a_prometheus_that_cannot_be_asked_is_one_clear_line(line: str, message: str) -> None:
+    written(f"[prometheus]\n{line}\n")
+    told = refused()
+    assert told.lower().startswith(f"spend-watchdog.toml:2: prometheus.{message}".lower())
+    assert "secret" not in told
