@@ -253,11 +253,15 @@ def _last_values(readings: Sequence[Reading], gpus: int | None) -> str:
 
 
 def _last_value(reading: Reading) -> str:
+    held = reading.memory_used_mib
     for index in range(reading.intervals - 1, -1, -1):
         used = reading.utilisation_max_pct[index]
         if not isnan(used):
-            held = reading.memory_used_mib
-            if held is None or isnan(held[index]):
-                return f"{used:.0f} %"
-            return f"{used:.0f} %, {held[index] / 1024:.1f} GiB held"
-    return "not measured"
+            return f"{used:.0f} %{_held(held, index)}"
+    return f"not measured{_held(held, -1) if reading.intervals else ''}"
+
+
+def _held(memory_used_mib: Series | None, index: int) -> str:
+    if memory_used_mib is None or isnan(memory_used_mib[index]):
+        return ""
+    return f", {memory_used_mib[index] / 1024:.1f} GiB held"

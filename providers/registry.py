@@ -8,8 +8,12 @@ from difflib import get_close_matches
 from typing import Protocol
 
 from providers.base import Inventory, ProviderUnavailable
+from providers.local.prices import LocalWishes
 
 NAMES = ("aws", "gcp", "azure", "local")
+
+EXTRAS = {"local": "gpu"}
+"""The extra that brings a provider's SDK, where it has another name."""
 
 ABILITIES = (
     ("machines", "machines"),
@@ -46,6 +50,9 @@ class Wishes(Protocol):
     @property
     def aws(self) -> AwsWishes: ...
 
+    @property
+    def local(self) -> LocalWishes: ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ability:
@@ -77,7 +84,11 @@ def build(name: str, wishes: Wishes) -> Inventory:
             from providers.aws.adapter import AwsProvider  # noqa: PLC0415 - imports its SDK
 
             return AwsProvider(regions=wishes.regions, agent_namespaces=wishes.aws.agent_namespaces)
-        case "gcp" | "azure" | "local":
+        case "local":
+            from providers.local.adapter import LocalProvider  # noqa: PLC0415 - as the others
+
+            return LocalProvider.here(wishes.local)
+        case "gcp" | "azure":
             raise ProviderUnavailable(f"{name} is not in this version")
         case _:
             raise UnknownProviderError(_no_such(name))
@@ -95,13 +106,19 @@ def capabilities() -> tuple[Ability, ...]:
 
 def _adapter(name: str) -> type[Inventory] | None:
     """The class behind a name; None where it is not installed or not in this version."""
-    if name != "aws":
-        return None
-    try:
-        from providers.aws.adapter import AwsProvider  # noqa: PLC0415 - imports its SDK
-    except ModuleNotFoundError:
-        return None
-    return AwsProvider
+    match name:
+        case "aws":
+            try:
+                from providers.aws.adapter import AwsProvider  # noqa: PLC0415 - imports its SDK
+            except ModuleNotFoundError:
+                return None
+            return AwsProvider
+        case "local":
+            from providers.local import adapter, nvml  # noqa: PLC0415 - as the others
+
+            return adapter.LocalProvider if nvml.installed() else None
+        case _:
+            return None
 
 
 def _built_or_why(name: str, wishes: Wishes) -> Inventory | ProviderUnavailable:
@@ -112,7 +129,7 @@ def _built_or_why(name: str, wishes: Wishes) -> Inventory | ProviderUnavailable:
     except ModuleNotFoundError as error:
         return ProviderUnavailable(
             f"the SDK of {name} is not installed ({error.name}): "
-            f'pip install "cloud-spend-watchdog[{name}]"'
+            f'pip install "cloud-spend-watchdog[{EXTRAS.get(name, name)}]"'
         )
 
 

@@ -92,7 +92,12 @@ def _spans(
 
 
 def _boot(machine: Machine, span: Span, windows: Windows) -> datetime | None:
-    """A span that begins with the window began before it, nobody knows when, unless it runs on."""
+    """A span that begins with the window began before it, nobody knows when, unless it runs on.
+
+    A workstation that boots is set up already: nothing is rented for it.
+    """
+    if machine.provider == "local":
+        return None
     if span.ended_at is None:
         return machine.started_at
     return span.started_at if span.started_at > windows.started_at else None

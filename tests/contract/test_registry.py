@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -30,10 +31,19 @@ class Agent:
 
 
 @dataclass(frozen=True)
+class Desk:
+    hourly_usd: Decimal | None = None
+    electricity_usd_per_kwh: Decimal | None = None
+    card_usd: Decimal | None = None
+    card_years: Decimal | None = None
+
+
+@dataclass(frozen=True)
 class Wishes:
     providers: Sequence[str] | None = None
     regions: Sequence[str] | None = None
     aws: Agent = field(default_factory=Agent)
+    local: Desk = field(default_factory=Desk)
 
 
 @pytest.fixture
@@ -94,16 +104,18 @@ def test_abilities_are_told_without_asking_anyone(no_keys: None) -> None:
 def test_without_the_sdk_a_provider_says_how_to_get_it() -> None:
     code = (
         "import sys\n"
-        "sys.modules['boto3'] = sys.modules['botocore'] = None\n"
+        "sys.modules['boto3'] = sys.modules['botocore'] = sys.modules['pynvml'] = None\n"
         "from tests.contract.test_registry import Wishes\n"
         "from providers.registry import available, capabilities\n"
         "print(available(Wishes(providers=('aws',)))['aws'])\n"
+        "print(available(Wishes(providers=('local',)))['local'])\n"
         "print(available(Wishes()), any(each.has for each in capabilities()))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert 'pip install "cloud-spend-watchdog[aws]"' in done.stdout
+    assert 'pip install "cloud-spend-watchdog[gpu]"' in done.stdout
     assert done.stdout.splitlines()[-1] == "{} False"
 
 

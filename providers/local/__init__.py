@@ -1,0 +1,1 @@
+"""The workstation, through NVML: where work begins, judged like a cloud."""
