@@ -76,7 +76,7 @@ def lines_of(cells: Sequence[Cell], by: str, verdicts: Mapping[str, str]) -> tup
         _line(
             several,
             key=key,
-            label=_label(several[0], key, by),
+            label=_label(several, key, by),
             verdict=_verdict(several[0], verdicts),
         )
         for key, several in grouped.items()
@@ -96,7 +96,7 @@ def _names(cells: Sequence[Cell], by: str) -> dict[Pair, str]:
     for key, qualifier in pairs:
         if key is None:
             names[key, qualifier] = UNATTRIBUTED if by in OWNED else UNKNOWN
-        elif qualifier is not None and bearers[key] > 1:
+        elif by == "workload" and qualifier is not None and bearers[key] > 1:
             names[key, qualifier] = f"{qualifier}/{key}"
         else:
             names[key, qualifier] = key
@@ -111,11 +111,16 @@ def _pair(cell: Cell) -> Pair:
     return str(key), str(qualifier)
 
 
-def _label(cell: Cell, key: str, by: str) -> str:
+def _label(cells: Sequence[Cell], key: str, by: str) -> str:
     if by != "machine":
         return key
-    name, native_id = cell["qualifier"], key.rsplit(":", 1)[-1]
+    name, native_id = _machine_name(cells), key.rsplit(":", 1)[-1]
     return f"{name} {native_id}" if name else native_id
+
+
+def _machine_name(cells: Sequence[Cell]) -> str | None:
+    """Not every meter of a machine tells its name."""
+    return next((str(cell["qualifier"]) for cell in cells if cell["qualifier"]), None)
 
 
 def _verdict(cell: Cell, verdicts: Mapping[str, str]) -> str | None:
@@ -137,7 +142,6 @@ def _line(cells: Sequence[Cell], *, key: str, label: str, verdict: str | None) -
     wasted += failed["active"]
     in_failed = [amount for several in failed.values() for amount in several]
     priced = any(amount is not None for amount in known.values())
-    hours = [cell["unpriced_hours"] for cell in cells]
     return Line(
         key=key,
         label=label,
@@ -145,7 +149,7 @@ def _line(cells: Sequence[Cell], *, key: str, label: str, verdict: str | None) -
         spent=known,
         failed_runs=_sum(in_failed) if priced else None,
         not_productive=(_sum(wasted) or ZERO) if priced else None,
-        unpriced_hours=round(sum(each for each in hours if isinstance(each, float)), 6),
+        unpriced_hours=_hours(cells) or 0.0,
         complete=not any(cell["unpriced"] for cell in cells),
     )
 
@@ -185,12 +189,17 @@ def added(lines: Sequence[Line]) -> Line:
 
 def unpriced_of(cells: Sequence[Cell]) -> tuple[Unpriced, ...]:
     """By resource, the most hours first."""
-    hours: dict[Pair, list[float]] = defaultdict(list)
+    grouped: dict[str, list[Cell]] = defaultdict(list)
     for cell in cells:
-        told = cell["unpriced_hours"]
-        hours[_pair(cell)] += [told] if isinstance(told, float) else []
+        grouped[str(cell["key"])].append(cell)
     found = [
-        Unpriced(id=str(key), name=name, hours=round(sum(told), 6) if told else None)
-        for (key, name), told in hours.items()
+        Unpriced(id=key, name=_machine_name(several), hours=_hours(several))
+        for key, several in grouped.items()
     ]
     return tuple(sorted(found, key=lambda each: (-(each.hours or 0.0), each.id)))
+
+
+def _hours(cells: Sequence[Cell]) -> float | None:
+    told = [cell["unpriced_hours"] for cell in cells]
+    hours = [each for each in told if isinstance(each, float)]
+    return round(sum(hours), 6) if hours else None

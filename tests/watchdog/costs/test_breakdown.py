@@ -257,6 +257,15 @@ def test_storage_egress_and_the_rest_have_columns_and_never_fail(accounts: Accou
     assert [(each.id, each.hours) for each in told.unpriced] == [(machine().id, None)]
 
 
+def test_a_machine_is_one_line_though_not_every_meter_tells_its_name(accounts: Accounts) -> None:
+    accounts.ran(("8:00", "9:00", "active"))
+    accounts.charged("storage", "8:00", "0.10", ResourceName=None)
+    told = accounts.costs(by="machine")
+    assert [(row.key, row.label, cents(row.total)) for row in told.rows] == [
+        (machine().id, "trainer-1 i-trainer-1", "1.10")
+    ]
+
+
 def test_equal_names_in_two_groups_are_told_apart(accounts: Accounts) -> None:
     for name, group in (("a", "nlp"), ("b", "vision"), ("c", None)):
         box = machine(name, started_at=BOOTED)
