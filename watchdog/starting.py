@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from glob import escape
 
 from policies.facts import Machine
 from watchdog.attribution import attribution_at, attributions_of, without_counter
@@ -85,7 +86,7 @@ def _entries(machines: Sequence[Machine], now: datetime) -> Iterable[str]:
             by_name[without_counter(machine.name)].append(machine)
     for name, several in sorted(by_name.items()):
         types = ", ".join(sorted({machine.machine_type for machine in several}))
-        glob = f"{name}*" if len(several) > 1 else str(several[0].name)
+        glob = f"{escape(name)}*" if len(several) > 1 else escape(str(several[0].name))
         yield f"  - workload: {_quoted(name)}  # {len(several)} × {types}"
         yield "    # group: my-team"
         yield "    # kind: training"
@@ -94,4 +95,4 @@ def _entries(machines: Sequence[Machine], now: datetime) -> Iterable[str]:
 
 def _quoted(text: str) -> str:
     """Names come from tags that anyone can set: JSON's quoting is YAML's too."""
-    return json.dumps(text)
+    return json.dumps(text, ensure_ascii=False)

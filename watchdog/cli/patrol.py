@@ -76,6 +76,8 @@ def patrol(
         policy=policy,
         ledger=ledger,
     )
+    if every is not None and not every:
+        raise SettingsError("--every 0s would never rest: give it time between patrols, as 5m")
     acting = act or settings.act
     if acting and no_alerts:
         raise SettingsError("--act with --no-alerts is refused: nothing is stopped unannounced")
