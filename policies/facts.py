@@ -213,6 +213,8 @@ class Machine:
     """Names by which monitoring may know it: private DNS name, addresses."""
     vcpus: int | None = None
     image: str | None = None
+    needs_setup: bool = True
+    """False: what boots is ready to work, so no time after a boot counts as set-up."""
 
     @property
     def native_id(self) -> str:
@@ -242,6 +244,12 @@ class Machine:
     @property
     def running(self) -> bool:
         return self.state is MachineState.RUNNING
+
+    def may_have_run_since(self, moment: datetime) -> bool:
+        """Whether its meter may have run after then; a stop at an unknown time counts."""
+        if self.state in {MachineState.STOPPED, MachineState.TERMINATED}:
+            return self.stopped_at is None or self.stopped_at > moment
+        return self.state is not MachineState.PENDING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

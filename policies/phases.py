@@ -1,7 +1,7 @@
 """Readings become phases of metered time: what each minute of a rented GPU was spent on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -89,7 +89,7 @@ def timeline(
             current = (marked[-1], span)
     stretches = tuple(_stretch(*edge) for edge in edges)
     if current is None or current[1].ended_at is not None:
-        return Timeline(stretches=stretches, now=_not_running())
+        return Timeline(stretches=stretches, now=_unknown("it does not run"))
     return Timeline(
         stretches=stretches, now=_now(*current, until=until, limits=limits, earlier=earlier)
     )
@@ -110,15 +110,7 @@ def _with_setup(grid: Grid, span: Span, earlier: Earlier, limits: PhaseLimits) -
     codes = grid.codes.copy()
     before = codes[window]
     before[before != UNKNOWN_CODE] = CODE[Phase.SETUP]
-    return Grid(
-        started_s=grid.started_s,
-        period_s=grid.period_s,
-        codes=codes,
-        measured=grid.measured,
-        signal=grid.signal,
-        source=grid.source,
-        last_values=grid.last_values,
-    )
+    return replace(grid, codes=codes)
 
 
 def _index(grid: Grid, moment: datetime) -> int:
@@ -265,15 +257,24 @@ def _phase_now(
 
 
 def _unknown_now(grid: Grid, newest: datetime | None, why: str) -> PhaseNow:
+    return replace(
+        _unknown(why),
+        why=tuple(dict.fromkeys((why, grid.last_values))),
+        source=grid.source,
+        measured_until=newest,
+        sees_gpus=grid.signal > FALLBACK_SIGNAL,
+    )
+
+
+def _unknown(why: str) -> PhaseNow:
     return PhaseNow(
         phase=Phase.UNKNOWN,
         quiet_since=None,
         confidence=0.0,
         coverage=0.0,
-        why=(why,) if why == grid.last_values else (why, grid.last_values),
-        source=grid.source,
-        measured_until=newest,
-        sees_gpus=grid.signal > FALLBACK_SIGNAL,
+        why=(why,),
+        source=None,
+        measured_until=None,
     )
 
 
@@ -283,25 +284,5 @@ def _clock(grid: Grid, index: int) -> str:
 
 def _unmeasured(spans: Sequence[Span], until: datetime) -> Timeline:
     edges = [edge for span in spans for edge in _cut([], span, until)]
-    now = PhaseNow(
-        phase=Phase.UNKNOWN,
-        quiet_since=None,
-        confidence=0.0,
-        coverage=0.0,
-        why=("no metric of this machine was found",),
-        source=None,
-        measured_until=None,
-    )
+    now = _unknown("no metric of this machine was found")
     return Timeline(stretches=tuple(_stretch(*edge) for edge in edges), now=now)
-
-
-def _not_running() -> PhaseNow:
-    return PhaseNow(
-        phase=Phase.UNKNOWN,
-        quiet_since=None,
-        confidence=0.0,
-        coverage=0.0,
-        why=("it does not run",),
-        source=None,
-        measured_until=None,
-    )

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from watchdog.patrol_json import moment, money
+from watchdog.json_values import moment, money
 
 if TYPE_CHECKING:
     import pandas as pd

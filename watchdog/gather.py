@@ -11,9 +11,10 @@ from decimal import Decimal
 from functools import partial
 from typing import Protocol, TypeVar
 
-from policies.facts import Gap, Machine, MachineState, Price, Reading, Scope, Transition, Window
+from policies.facts import Gap, Machine, Price, Reading, Scope, Transition, Window
 from providers.base import Inventory, Prices, ReadsLifecycle, ReadsUsage, Seen
 from watchdog.choosing_sources import most_trusted
+from watchdog.costs.running_time import hour_of
 
 PERIOD_S = 300
 COARSE_S = 3600
@@ -86,12 +87,12 @@ def windows_at(now: datetime, watched_until: datetime | None, backfill: timedelt
     All windows begin on a clock hour, because an hour is metered as a whole.
     """
     end = now - timedelta(seconds=now.timestamp() % PERIOD_S)
-    fine_from = _hour(now - LOOK_BACK)
+    fine_from = hour_of(now - LOOK_BACK)
     if watched_until is None:
-        return _windows(_hour(now - backfill), fine_from, end)
-    missed_from = min(fine_from, _hour(watched_until - timedelta(hours=1)))
-    fine_from = max(missed_from, _hour(now - FINE_AT_MOST))
-    return _windows(max(missed_from, _hour(now - backfill)), fine_from, end)
+        return _windows(hour_of(now - backfill), fine_from, end)
+    missed_from = min(fine_from, hour_of(watched_until - timedelta(hours=1)))
+    fine_from = max(missed_from, hour_of(now - FINE_AT_MOST))
+    return _windows(max(missed_from, hour_of(now - backfill)), fine_from, end)
 
 
 def gather(
@@ -143,7 +144,7 @@ def _monitored(gathered: Gathered, monitoring: Monitoring, progress: Progress) -
 def _read(monitoring: Monitoring, gathered: Gathered) -> Seen[Reading]:
     parts = []
     for window, several in _by_window(gathered.machines, gathered.watched).items():
-        beside = [each for each in gathered.machines if may_have_run(each, window.started_at)]
+        beside = [each for each in gathered.machines if each.may_have_run_since(window.started_at)]
         ask = partial(monitoring.readings, several, window, beside=beside)
         parts.append(_guarded(monitoring, "GPU metrics", ask))
     return _together(parts)
@@ -221,7 +222,7 @@ def _by_window(
     asked: dict[Window, list[Machine]] = defaultdict(list)
     for machine, windows in _in_windows(machines, watched):
         for window in (windows.coarse, windows.fine):
-            if window is not None and may_have_run(machine, window.started_at):
+            if window is not None and machine.may_have_run_since(window.started_at):
                 asked[window].append(machine)
     return asked
 
@@ -275,20 +276,9 @@ def _in_windows(
     return found
 
 
-def may_have_run(machine: Machine, since: datetime) -> bool:
-    """Whether its meter may have run after `since`; a stop at an unknown time counts."""
-    if machine.state in {MachineState.STOPPED, MachineState.TERMINATED}:
-        return machine.stopped_at is None or machine.stopped_at > since
-    return machine.state is not MachineState.PENDING
-
-
 def _windows(coarse_from: datetime, fine_from: datetime, end: datetime) -> Windows:
     fine = Window(started_at=fine_from, ended_at=max(end, fine_from), period_s=PERIOD_S)
     if coarse_from >= fine_from:
         return Windows(fine=fine, coarse=None)
     coarse = Window(started_at=coarse_from, ended_at=fine_from, period_s=COARSE_S)
     return Windows(fine=fine, coarse=coarse)
-
-
-def _hour(moment: datetime) -> datetime:
-    return moment.replace(minute=0, second=0, microsecond=0)

@@ -1,11 +1,10 @@
 """The patrol report in the shape that others script against: `spend-watchdog/patrol/1`."""
 
 from dataclasses import asdict
-from datetime import UTC, datetime
-from decimal import Decimal
 
 from policies.facts import EgressMeter, Gap, Machine, Storage
 from policies.verdicts import Outcome
+from watchdog.json_values import moment, money
 from watchdog.patrol_report import BackfillLine, JudgedMachine, PatrolReport
 
 SCHEMA = "spend-watchdog/patrol/1"
@@ -35,15 +34,6 @@ def patrol_json(report: PatrolReport) -> dict[str, object]:
             "seconds": round(watching.seconds, 3),
         },
     }
-
-
-def money(amount: Decimal | None) -> str | None:
-    """Plain digits, never an exponent."""
-    return None if amount is None else f"{amount:f}"
-
-
-def moment(at: datetime | None) -> str | None:
-    return None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _machine(each: JudgedMachine) -> dict[str, object]:

@@ -52,9 +52,13 @@ def remember(
 ) -> Memory:
     """Store machines and readings, fold in the inbox, and read back what judging needs."""
     folded = ledger.fold_inbox()
-    known = ledger.rows("machines_now")
+    observations = _observations(ledger)
+    known = [several[-1] for several in observations.values()]
     seen = [rows.machine_row(machine, now) for machine in gathered.machines]
-    ledger.append("machines", rows.changed([*seen, *_gone(gathered, known, now)], known))
+    news = rows.changed([*seen, *_gone(gathered, known, now)], known)
+    ledger.append("machines", news)
+    for row in news:
+        observations[str(row["id"])].append(row)
     since = {
         machine.id: before[scope] - STORED_AGAIN
         for machine in gathered.machines
@@ -64,7 +68,7 @@ def remember(
     ledger.append("readings", frame)
     return Memory(
         runs=tuple(rows.run_from(row) for row in ledger.rows("runs")),
-        observations=_observations(ledger),
+        observations=observations,
         earlier=_earlier(ledger, gathered, limits),
         gaps=tuple(
             Gap(provider="ledger", what="inbox", why=problem) for problem in folded.problems
@@ -97,8 +101,9 @@ def _backfilled(gathered: Gathered, scope: Scope) -> bool:
     return any(each.scope == scope and each.windows.coarse is not None for each in gathered.watched)
 
 
-def _observations(ledger: Ledger) -> dict[str, list[rows.Row]]:
-    found: dict[str, list[rows.Row]] = defaultdict(list)
+def _observations(ledger: Ledger) -> defaultdict[str, list[rows.Row]]:
+    """By machine, its rows, oldest first."""
+    found: defaultdict[str, list[rows.Row]] = defaultdict(list)
     for row in sorted(ledger.rows("machines"), key=lambda row: moment_of(row["observed_at"])):
         found[str(row["id"])].append(row)
     return found

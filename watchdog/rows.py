@@ -22,6 +22,7 @@ from policies.facts import (
     WorkloadKind,
 )
 from watchdog.gather import Watched
+from watchdog.json_values import moment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -205,8 +206,8 @@ def patrol_row(
             "provider": each.scope.provider,
             "account": each.scope.account,
             "region": each.scope.region,
-            "watched_from": _text(each.windows.started_at),
-            "watched_until": _text(each.windows.fine.ended_at),
+            "watched_from": moment(each.windows.started_at),
+            "watched_until": moment(each.windows.fine.ended_at),
         }
         for each in watched
     ]
@@ -245,7 +246,3 @@ def event_row(
         "detail_json": json.dumps(detail, default=str),
         "observed_at": observed_at,
     }
-
-
-def _text(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -94,9 +94,9 @@ def _spans(
 def _boot(machine: Machine, span: Span, windows: Windows) -> datetime | None:
     """A span that begins with the window began before it, nobody knows when, unless it runs on.
 
-    A workstation that boots is set up already: nothing is rented for it.
+    None, too, for a machine that needs no set-up.
     """
-    if machine.provider == "local":
+    if not machine.needs_setup:
         return None
     if span.ended_at is None:
         return machine.started_at

@@ -300,7 +300,6 @@ def _indexed_metrics() -> Iterator[None]:
     moto: Any = CloudWatchBackend
     asked = moto.get_metric_data
     listed = moto.get_filtered_metrics
-    everything = moto.get_all_metrics
     series: dict[int, tuple[int, dict[Any, list[Any]]]] = {}
 
     def by_series(backend: Any) -> dict[Any, list[Any]]:
@@ -339,7 +338,6 @@ def _indexed_metrics() -> Iterator[None]:
     finally:
         moto.get_metric_data = asked
         moto.get_filtered_metrics = listed
-        moto.get_all_metrics = everything
 
 
 def _series_of(point: Any) -> tuple[str, str, frozenset[tuple[str, str]]]:

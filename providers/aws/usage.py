@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from policies.facts import Gap, Machine, MachineState, Reading, Scope, Window
+from policies.facts import Gap, Machine, Reading, Scope, Window
 from providers.aws.errors import AWS_ERRORS, AnswerCut, gap_from
 from providers.aws.series import (
     COLUMNS,
@@ -66,7 +66,7 @@ class UsageReader:
     def read(self, machines: Sequence[Machine], window: Window) -> tuple[list[Reading], list[Gap]]:
         by_region: dict[str, list[Machine]] = defaultdict(list)
         for machine in machines:
-            if _may_have_run(machine, window):
+            if machine.may_have_run_since(window.started_at):
                 by_region[machine.region].append(machine)
         answers = self.session.side_by_side(
             sorted(by_region), lambda region: self._region(region, by_region[region], window)
@@ -171,13 +171,6 @@ class UsageReader:
                 break
             token = {"NextToken": page["NextToken"]}
         raise AnswerCut("its pages do not end")
-
-
-def _may_have_run(machine: Machine, window: Window) -> bool:
-    """Whether its meter can have run in the window; a stop at an unknown time counts."""
-    if machine.state in {MachineState.STOPPED, MachineState.TERMINATED}:
-        return machine.stopped_at is None or machine.stopped_at > window.started_at
-    return machine.state is not MachineState.PENDING
 
 
 def _batches(total: int, window: Window) -> list[range]:

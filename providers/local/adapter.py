@@ -163,6 +163,7 @@ class LocalProvider:
             operating_system=self._host.system,
             host_names=(self._host.name,),
             vcpus=self._host.vcpus,
+            needs_setup=False,
         )
 
     def _silent(self, device: Device) -> Gap:

@@ -8,7 +8,7 @@ import pytest
 from policies.facts import Machine, MachineState
 from tests.builders import NOW, machine, price
 from tests.shelf import Shelf
-from watchdog.gather import gather, may_have_run, windows_at
+from watchdog.gather import gather, windows_at
 
 FORTNIGHT = timedelta(days=14)
 
@@ -84,8 +84,8 @@ def _at(moment: datetime | None, state: MachineState) -> Machine:
 
 def test_a_machine_stopped_before_the_window_is_not_read_and_an_unknown_stop_is() -> None:
     since = NOW - timedelta(hours=3)
-    assert not may_have_run(_at(since - timedelta(hours=1), MachineState.STOPPED), since)
-    assert may_have_run(_at(since + timedelta(hours=1), MachineState.STOPPED), since)
-    assert may_have_run(_at(None, MachineState.STOPPED), since)
-    assert may_have_run(_at(None, MachineState.RUNNING), since)
-    assert not may_have_run(_at(None, MachineState.PENDING), since)
+    assert not _at(since - timedelta(hours=1), MachineState.STOPPED).may_have_run_since(since)
+    assert _at(since + timedelta(hours=1), MachineState.STOPPED).may_have_run_since(since)
+    assert _at(None, MachineState.STOPPED).may_have_run_since(since)
+    assert _at(None, MachineState.RUNNING).may_have_run_since(since)
+    assert not _at(None, MachineState.PENDING).may_have_run_since(since)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from watchdog.costs.breakdown_table import table
 from watchdog.costs.lines import Amounts, Line, Unpriced, added, lines_of, unpriced_of
 from watchdog.costs.running_time import hour_of
-from watchdog.patrol_json import moment, money
+from watchdog.json_values import moment, money
 
 if TYPE_CHECKING:
     import pandas as pd
