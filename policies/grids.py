@@ -147,6 +147,9 @@ def _gpu_signal(memory: Floats | None, quiet: Mask) -> float:
 
 
 def _network_signal(host: Reading | None, quiet: Mask) -> float:
+    """Network matters only where the GPUs are quiet, so a busy machine's host need not be read."""
+    if not quiet.any():
+        return GPU_SIGNAL
     if host is None or host.received_bytes is None or host.sent_bytes is None:
         return NO_NETWORK_SIGNAL
     seen = np.frombuffer(host.received_bytes)[quiet] + np.frombuffer(host.sent_bytes)[quiet]

@@ -1,8 +1,9 @@
 """Metric answers become readings: pure, and quick, for there are millions of points.
 
-A *source* is one GPU, or one machine's host, at CloudWatch. Each has five columns, so query number
-n belongs to source n // 5 and column n % 5; nothing else needs to be remembered between asking and
-reading.
+A *source* is one GPU, or one machine's host, at CloudWatch. An *ask* is one column of one source:
+a query, which AWS charges for. GPUs are asked first. Their hosts are asked afterwards, and only
+where it matters: network and disk tell a transfer from idleness and a hang from work, so a machine
+whose GPUs are plainly at work needs neither.
 """
 
 from __future__ import annotations
@@ -13,51 +14,76 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import starmap
 from math import isnan, nan
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from policies.facts import Gap, Machine, Reading, Series, Window
+from providers.catalog.offers import board_power_w
 
 GPU_METRIC = "nvidia_smi_utilization_gpu"
 HOST_NAMESPACE = "AWS/EC2"
 
+
+class Column(NamedTuple):
+    """A column of a reading, and the metric and statistic that fill it."""
+
+    name: str
+    metric: str
+    statistic: str
+
+
 GPU_COLUMNS = (
-    ("utilisation_max_pct", GPU_METRIC, "Maximum"),
-    ("utilisation_mean_pct", GPU_METRIC, "Average"),
-    ("memory_used_mib", "nvidia_smi_memory_used", "Maximum"),
-    ("memory_total_mib", "nvidia_smi_memory_total", "Maximum"),
-    ("power_w", "nvidia_smi_power_draw", "Maximum"),
+    Column("utilisation_max_pct", GPU_METRIC, "Maximum"),
+    Column("utilisation_mean_pct", GPU_METRIC, "Average"),
+    Column("memory_used_mib", "nvidia_smi_memory_used", "Maximum"),
+    Column("power_w", "nvidia_smi_power_draw", "Maximum"),
+    Column("memory_total_mib", "nvidia_smi_memory_total", "Maximum"),
 )
 HOST_COLUMNS = (
-    ("utilisation_max_pct", "CPUUtilization", "Maximum"),
-    ("utilisation_mean_pct", "CPUUtilization", "Average"),
-    ("received_bytes", "NetworkIn", "Sum"),
-    ("sent_bytes", "NetworkOut", "Sum"),
-    ("written_bytes", "EBSWriteBytes", "Sum"),
+    Column("utilisation_max_pct", "CPUUtilization", "Maximum"),
+    Column("received_bytes", "NetworkIn", "Sum"),
+    Column("sent_bytes", "NetworkOut", "Sum"),
+    Column("written_bytes", "EBSWriteBytes", "Sum"),
 )
-COLUMNS = len(GPU_COLUMNS)
-GPU_NAMES = tuple(name for name, _, _ in GPU_COLUMNS[1:])
-HOST_NAMES = tuple(name for name, _, _ in HOST_COLUMNS[1:])
-"""The columns beside the first one, which every reading has."""
-TOTAL = GPU_NAMES.index("memory_total_mib")
+MAXIMUM, MEAN, POWER, TOTAL = 0, 1, 3, 4
+WHOLE_HOST = range(len(HOST_COLUMNS))
+TRAFFIC = range(1, len(HOST_COLUMNS))
+NO_COLUMNS = range(0)
+
+PLAINLY_BUSY_PCT = 25.0
+"""In an interval in which some GPU reaches this, its machine computes, wherever between here and
+idleness the policy draws its line (5 % by default)."""
+PINNED_PCT = 90.0
+LITTLE_POWER_SHARE = 0.5
+"""A GPU that shows more load than the one at less of its board's power than the other may hang;
+whether it does, the policy says (95 % and 0.3 by default)."""
 
 FAILED = array("d")
 """Stands where a series was asked for and did not come whole."""
-Cells: TypeAlias = "list[Series | None]"
-"""One per query: the column, None where nothing was measured, or `FAILED`."""
+Row: TypeAlias = "list[Series | None]"
+"""The columns of one source. None: nothing was measured, or it was not asked."""
+Ask: TypeAlias = tuple[int, int]
+"""A source and one of its columns, by their numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where the five columns of one GPU, or of one machine's host (`gpu` None), are to be read."""
+    """Where the columns of one GPU, or of one machine's host (`gpu` None), are to be read."""
 
     resource: str
     gpu: str | None
     namespace: str
     dimensions: list[dict[str, str]]
+    memory_total_mib: int | None = None
+    """As the machine type tells it, which saves a query; None: to be asked."""
+    board_power_w: float | None = None
 
     @property
-    def columns(self) -> tuple[tuple[str, str, str], ...]:
+    def columns(self) -> tuple[Column, ...]:
         return HOST_COLUMNS if self.gpu is None else GPU_COLUMNS
 
 
@@ -166,23 +192,93 @@ def _sources_of_one(machine: Machine, series: Iterable[_Listed]) -> list[Source]
 
 def _source(machine: Machine, gpu: str, series: _Listed) -> Source:
     return Source(
-        resource=machine.id, gpu=gpu, namespace=series.namespace, dimensions=series.asked_by
+        resource=machine.id,
+        gpu=gpu,
+        namespace=series.namespace,
+        dimensions=series.asked_by,
+        memory_total_mib=machine.gpu_memory_mib,
+        board_power_w=board_power_w(machine.gpu_model or ""),
     )
 
 
-def queries(sources: Sequence[Source], numbers: range, period_s: int) -> list[dict[str, Any]]:
-    """The metric queries of these numbers; the query's id is `q` and its number."""
-    return [_query(sources[number // COLUMNS], number, period_s) for number in numbers]
+def empty_rows(sources: Iterable[Source]) -> list[Row]:
+    return [[None] * len(source.columns) for source in sources]
 
 
-def _query(source: Source, number: int, period_s: int) -> dict[str, Any]:
-    _, metric, statistic = source.columns[number % COLUMNS]
+def first_asks(sources: Sequence[Source]) -> list[Ask]:
+    """All that GPUs tell, and the whole host of a machine of which no GPU is listed."""
+    measured = {source.resource for source in sources if source.gpu is not None}
+    asks: list[Ask] = []
+    for number, source in enumerate(sources):
+        if source.gpu is not None:
+            known = source.memory_total_mib is not None
+            asks.extend((number, column) for column in range(TOTAL if known else TOTAL + 1))
+        elif source.resource not in measured:
+            asks.extend((number, column) for column in WHOLE_HOST)
+    return asks
+
+
+def later_asks(sources: Sequence[Source], rows: Sequence[Row]) -> list[Ask]:
+    """What the GPUs' answers leave open, to be asked of their hosts."""
+    gpus: dict[str, list[_Gpu]] = defaultdict(list)
+    for source, row in zip(sources, rows, strict=True):
+        if source.gpu is not None:
+            gpus[source.resource].append((source, row))
+    asks: list[Ask] = []
+    for number, source in enumerate(sources):
+        if source.gpu is None and source.resource in gpus:
+            asks.extend((number, column) for column in _open_columns(gpus[source.resource]))
+    return asks
+
+
+_Gpu: TypeAlias = tuple[Source, Row]
+
+
+def _open_columns(gpus: Sequence[_Gpu]) -> range:
+    """All of the host where no GPU reported after all.
+
+    Nothing where all failed, for then the machine is unknown whatever its host does.
+    """
+    if all(_is_empty(row) for _, row in gpus):
+        return WHOLE_HOST
+    may_be_quiet = bool((_busiest(gpus) < PLAINLY_BUSY_PCT).any())
+    return TRAFFIC if may_be_quiet or any(starmap(_may_hang, gpus)) else NO_COLUMNS
+
+
+def _busiest(gpus: Sequence[_Gpu]) -> NDArray[np.float64]:
+    """Interval by interval, over the GPUs that were measured; empty where none was."""
+    maxima = [row[MAXIMUM] for _, row in gpus]
+    told = [np.frombuffer(column) for column in maxima if column]
+    return np.fmax.reduce(told) if told else np.empty(0)
+
+
+def _may_hang(source: Source, row: Row) -> bool:
+    mean, power = row[MEAN], row[POWER]
+    if not mean or not power or source.board_power_w is None:
+        return False
+    little = np.frombuffer(power) < LITTLE_POWER_SHARE * source.board_power_w
+    return bool((little & (np.frombuffer(mean) >= PINNED_PCT)).any())
+
+
+def _is_empty(row: Row) -> bool:
+    return all(column is None for column in row)
+
+
+def queries(sources: Sequence[Source], asks: Sequence[Ask], period_s: int) -> list[dict[str, Any]]:
+    """The metric queries of these asks; the query's id is `q` and its number among them."""
+    return [
+        _query(sources[source], sources[source].columns[column], number, period_s)
+        for number, (source, column) in enumerate(asks)
+    ]
+
+
+def _query(source: Source, column: Column, number: int, period_s: int) -> dict[str, Any]:
     of = {
         "Namespace": source.namespace,
-        "MetricName": metric,
+        "MetricName": column.metric,
         "Dimensions": source.dimensions,
     }
-    stat = {"Metric": of, "Period": period_s, "Stat": statistic}
+    stat = {"Metric": of, "Period": period_s, "Stat": column.statistic}
     return {"Id": f"q{number}", "MetricStat": stat}
 
 
@@ -239,7 +335,7 @@ class Laying:
         return column if any_inside else None
 
 
-def readings_from(sources: Sequence[Source], cells: Cells, window: Window) -> list[Reading]:
+def readings_from(sources: Sequence[Source], rows: Sequence[Row], window: Window) -> list[Reading]:
     """Readings of every source that measured something, or that failed and so is unknown.
 
     A source that was read whole and is empty has no reading; one that failed has a reading full of
@@ -251,15 +347,12 @@ def readings_from(sources: Sequence[Source], cells: Cells, window: Window) -> li
     assembly = _Assembly(window)
     readings = []
     for first, *others in by_gpu.values():
-        row = cells[first * COLUMNS : (first + 1) * COLUMNS]
+        row = rows[first]
         for other in others:
-            row = list(map(_filled, row, cells[other * COLUMNS : (other + 1) * COLUMNS]))
-        if row != _NOTHING:
+            row = list(map(_filled, row, rows[other]))
+        if not _is_empty(row):
             readings.append(assembly.reading(sources[first], row))
     return readings
-
-
-_NOTHING: Cells = [None] * COLUMNS
 
 
 def _filled(one: Series | None, other: Series | None) -> Series | None:
@@ -276,26 +369,28 @@ class _Assembly:
     def __init__(self, window: Window) -> None:
         self._window = window
         self._unknown = array("d", [nan]) * window.intervals
-        self._totals: dict[bytes, Series] = {}
+        self._totals: dict[float, Series] = {}
         self._names: dict[str, str] = {}
 
-    def reading(self, source: Source, row: Cells) -> Reading:
+    def reading(self, source: Source, row: Row) -> Reading:
         """`FAILED` is empty, so a failed column is left out; only utilisation must be there."""
-        utilisation, *others = [column or None for column in row]
-        names = HOST_NAMES
-        if source.gpu is not None:
-            names = GPU_NAMES
-            others[TOTAL] = self._kept_once(others[TOTAL])
+        columns = {
+            column.name: told or None for column, told in zip(source.columns, row, strict=True)
+        }
+        if source.memory_total_mib is not None:
+            columns["memory_total_mib"] = self._constant(source.memory_total_mib)
         return Reading(
             resource=source.resource,
             gpu=source.gpu,
             source=self._names.setdefault(source.namespace, f"cloudwatch:{source.namespace}"),
             started_at=self._window.started_at,
             period_s=self._window.period_s,
-            utilisation_max_pct=utilisation or self._unknown[:],
-            **dict(zip(names, others, strict=True)),
+            utilisation_max_pct=columns.pop("utilisation_max_pct") or self._unknown[:],
+            **columns,
         )
 
-    def _kept_once(self, total: Series | None) -> Series | None:
-        """The memory of a kind of GPU is a constant: one array for all saves a fifth of memory."""
-        return total and self._totals.setdefault(total.tobytes(), total)
+    def _constant(self, total_mib: float) -> Series:
+        """One array for all GPUs of a size saves a fifth of memory."""
+        if total_mib not in self._totals:
+            self._totals[total_mib] = array("d", [total_mib]) * self._window.intervals
+        return self._totals[total_mib]

@@ -13,12 +13,15 @@ from typing import Any
 from policies.facts import Gap, Machine, Reading, Scope, Window
 from providers.aws.errors import AWS_ERRORS, AnswerCut, gap_from
 from providers.aws.series import (
-    COLUMNS,
     FAILED,
     GPU_METRIC,
-    Cells,
+    Ask,
     Laying,
+    Row,
     Source,
+    empty_rows,
+    first_asks,
+    later_asks,
     queries,
     readings_from,
     sources_of,
@@ -48,7 +51,18 @@ class RegionUsage:
     gaps: list[Gap] = field(default_factory=list)
 
 
-Rows = list[Mapping[str, Any]]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Table:
+    """The columns of one region, filled call by call."""
+
+    region: str
+    scope: Scope
+    sources: Sequence[Source]
+    rows: Sequence[Row]
+    window: Window
+
+
+Listing = list[Mapping[str, Any]]
 
 
 @dataclass(slots=True)
@@ -58,7 +72,7 @@ class UsageReader:
     session: AwsSession
     agent_namespaces: Sequence[str]
     clock: Callable[[], datetime]
-    _listed: dict[tuple[str, bool], Rows] = field(default_factory=dict)
+    _listed: dict[tuple[str, bool], Listing] = field(default_factory=dict)
 
     def forget(self) -> None:
         self._listed.clear()
@@ -92,24 +106,21 @@ class UsageReader:
                 gaps=[gap_from(error, scope, "GPU metrics", "cloudwatch:ListMetrics")]
             )
         sources, gaps = sources_of(listed, machines)
-        cells: Cells = [None] * (len(sources) * COLUMNS)
-        jobs = [
-            partial(self._fill, region, scope, sources, numbers, window, cells)
-            for numbers in _batches(len(cells), window)
-        ]
-        for found in self.session.within_region(jobs):
-            gaps.extend(found)
+        rows = empty_rows(sources)
+        table = _Table(region=region, scope=scope, sources=sources, rows=rows, window=window)
+        gaps.extend(self._fill(table, first_asks(sources)))
+        gaps.extend(self._fill(table, later_asks(sources, rows)))
         return RegionUsage(
-            readings=readings_from(sources, cells, window), gaps=list(dict.fromkeys(gaps))
+            readings=readings_from(sources, rows, window), gaps=list(dict.fromkeys(gaps))
         )
 
-    def _series(self, region: str, window: Window) -> Rows:
+    def _series(self, region: str, window: Window) -> Listing:
         """The agent's utilisation series; its other metrics have the same dimensions."""
         recent = window.started_at >= self.clock() - RECENT
         for key in ((region, False), (region, recent)):
             if key in self._listed:
                 return self._listed[key]
-        listed: Rows = []
+        listed: Listing = []
         for namespace in self.agent_namespaces:
             listed.extend(self._list(region, namespace, recent=recent))
         self._listed[region, recent] = listed
@@ -123,30 +134,28 @@ class UsageReader:
                 raise AnswerCut("no Metrics in it")
             yield from page["Metrics"]
 
-    def _fill(
-        self,
-        region: str,
-        scope: Scope,
-        sources: Sequence[Source],
-        numbers: range,
-        window: Window,
-        cells: Cells,
-    ) -> list[Gap]:
-        """One call's columns into their cells; what did not come whole is marked and told."""
+    def _fill(self, table: _Table, asks: Sequence[Ask]) -> list[Gap]:
+        """All these columns of the table, by as few calls as may be."""
+        jobs = [partial(self._fill_some, table, batch) for batch in _batches(asks, table.window)]
+        return [gap for found in self.session.within_region(jobs) for gap in found]
+
+    def _fill_some(self, table: _Table, asks: Sequence[Ask]) -> list[Gap]:
+        """One call's columns into the table; what did not come whole is marked and told."""
+        asked = queries(table.sources, asks, table.window.period_s)
         try:
-            answers = self._ask(region, queries(sources, numbers, window.period_s), window)
+            answers = self._ask(table.region, asked, table.window)
         except AWS_ERRORS as error:
-            for number in numbers:
-                cells[number] = FAILED
-            return [gap_from(error, scope, "GPU metrics", "cloudwatch:GetMetricData")]
-        laying = Laying(window)
+            for source, column in asks:
+                table.rows[source][column] = FAILED
+            return [gap_from(error, table.scope, "GPU metrics", "cloudwatch:GetMetricData")]
+        laying = Laying(table.window)
         troubles: Counter[str] = Counter()
-        for number in numbers:
-            trouble = _lay(answers.get(f"q{number}"), laying, number, cells)
+        for number, (source, column) in enumerate(asks):
+            trouble = _lay(answers.get(f"q{number}"), laying, table.rows[source], column)
             if trouble:
-                cells[number] = FAILED
+                table.rows[source][column] = FAILED
                 troubles[trouble] += 1
-        return [_incomplete(troubles, len(numbers), scope)] if troubles else []
+        return [_incomplete(troubles, len(asks), table.scope)] if troubles else []
 
     def _ask(
         self, region: str, asked: list[dict[str, Any]], window: Window
@@ -173,11 +182,11 @@ class UsageReader:
         raise AnswerCut("its pages do not end")
 
 
-def _batches(total: int, window: Window) -> list[range]:
-    """Numbers of the queries that go into one call each."""
+def _batches(asks: Sequence[Ask], window: Window) -> list[Sequence[Ask]]:
+    """What goes into one call each."""
     points = max(1, window.intervals)
     size = max(1, min(QUERIES_PER_CALL, POINTS_PER_CALL // points))
-    return [range(begin, min(begin + size, total)) for begin in range(0, total, size)]
+    return [asks[begin : begin + size] for begin in range(0, len(asks), size)]
 
 
 def _continued(before: Mapping[str, Any] | None, result: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -191,8 +200,8 @@ def _continued(before: Mapping[str, Any] | None, result: Mapping[str, Any]) -> M
     }
 
 
-def _lay(answer: Mapping[str, Any] | None, laying: Laying, number: int, cells: Cells) -> str | None:
-    """The answer as a column in its cell, or what is wrong with it.
+def _lay(answer: Mapping[str, Any] | None, laying: Laying, row: Row, column: int) -> str | None:
+    """The answer as a column of its row, or what is wrong with it.
 
     A series that stays partial is not used: a maximum over a part may hide the busy minute.
     """
@@ -202,7 +211,7 @@ def _lay(answer: Mapping[str, Any] | None, laying: Laying, number: int, cells: C
     if status != "Complete":
         return str(status or "no status")
     try:
-        cells[number] = laying.column(answer["Timestamps"], answer["Values"])
+        row[column] = laying.column(answer["Timestamps"], answer["Values"])
     except (KeyError, TypeError, ValueError, struct.error):
         return "not understood"
     return None

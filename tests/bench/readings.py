@@ -2,7 +2,8 @@
 
     python -m tests.bench.readings [MACHINES …]
 
-A *point* is one GPU in one interval, with all five of its metrics. Limits: 1 µs and 60 bytes.
+A *point* is one GPU in one interval, with all of its metrics, and its share of the host's. Limits:
+1 µs and 60 bytes.
 """
 
 import sys
@@ -10,11 +11,21 @@ import time
 import tracemalloc
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
 
 from policies.facts import Machine, Reading, Window
 from policies.phases import Span, timeline
 from policies.verdicts import Phase
-from providers.aws.series import COLUMNS, Cells, Laying, Source, host_source, readings_from
+from providers.aws.series import (
+    TRAFFIC,
+    Ask,
+    Laying,
+    Source,
+    empty_rows,
+    first_asks,
+    host_source,
+    readings_from,
+)
 from tests.builders import machine
 
 GPUS, POINTS = 8, 36
@@ -27,28 +38,43 @@ WINDOW = Window(started_at=START, ended_at=START + timedelta(hours=3), period_s=
 NOW = WINDOW.ended_at
 
 
-def answers(numbers: range) -> list[tuple[list[datetime], list[float]]]:
+Answer: TypeAlias = tuple[list[datetime], list[float]]
+
+
+def asks_of(sources: Sequence[Source]) -> list[Ask]:
+    """All that a patrol may ask of quiet GPUs and their hosts."""
+    hosts = [number for number, source in enumerate(sources) if source.gpu is None]
+    return first_asks(sources) + [(number, column) for number in hosts for column in TRAFFIC]
+
+
+def answers(count: int) -> list[Answer]:
     """What boto3 hands over: for each query a list of aware times and a list of floats."""
     return [
         ([START + timedelta(seconds=300 * i) for i in range(POINTS)], [float(n % 90)] * POINTS)
-        for n in numbers
+        for n in range(count)
     ]
 
 
 def sources_of(one: Machine) -> list[Source]:
     gpus = [
-        Source(resource=one.id, gpu=str(gpu), namespace="CWAgent", dimensions=[])
+        Source(
+            resource=one.id,
+            gpu=str(gpu),
+            namespace="CWAgent",
+            dimensions=[],
+            memory_total_mib=one.gpu_memory_mib,
+        )
         for gpu in range(GPUS)
     ]
     return [host_source(one), *gpus]
 
 
-def read(
-    sources: Sequence[Source], parsed: Sequence[tuple[list[datetime], list[float]]]
-) -> list[Reading]:
+def read(sources: Sequence[Source], asks: Sequence[Ask], parsed: Sequence[Answer]) -> list[Reading]:
     laying = Laying(WINDOW)
-    cells: Cells = [laying.column(times, values) for times, values in parsed]
-    return readings_from(sources, cells, WINDOW)
+    rows = empty_rows(sources)
+    for (source, column), (times, values) in zip(asks, parsed, strict=True):
+        rows[source][column] = laying.column(times, values)
+    return readings_from(sources, rows, WINDOW)
 
 
 def chunks(machines: int) -> Iterator[list[Machine]]:
@@ -67,13 +93,14 @@ def measured(machines: int) -> tuple[float, float]:
     seconds, kept = 0.0, 0
     for several in chunks(machines):
         sources = [source for one in several for source in sources_of(one)]
-        parsed = answers(range(len(sources) * COLUMNS))
+        asks = asks_of(sources)
+        parsed = answers(len(asks))
         tracemalloc.start()
-        readings = read(sources, parsed)
+        readings = read(sources, asks, parsed)
         kept += tracemalloc.get_traced_memory()[0]
         tracemalloc.stop()
         began = time.perf_counter()
-        readings = read(sources, parsed)
+        readings = read(sources, asks, parsed)
         each = GPUS + 1
         for index, one in enumerate(several):
             phase_of(one, readings[index * each : (index + 1) * each])

@@ -37,12 +37,12 @@ def test_machines_come_by_the_thousand_and_metrics_by_the_five_hundred(
     assert seen.gaps == ()
     assert aws.calls == {
         "cloudwatch:ListMetrics": 1,
-        "cloudwatch:GetMetricData": ceil(1100 * 5 / 500),
+        "cloudwatch:GetMetricData": ceil(1100 * 4 / 500),
     }
     asked = [call for call in aws.requests if call.operation == "cloudwatch:GetMetricData"]
     sizes = [len(call.parameters["MetricDataQueries"]) for call in asked]
     assert max(sizes) == 500
-    assert sum(sizes) == 1100 * 5
+    assert sum(sizes) == 1100 * 4
     assert {call.parameters["ScanBy"] for call in asked} == {"TimestampAscending"}
 
 
@@ -63,10 +63,26 @@ def test_a_patrol_of_a_small_region(aws: AwsServer, provider: Make) -> None:
         "ec2:DescribeInstances": 1,
         "ec2:DescribeInstanceTypes": 1,
         "cloudwatch:ListMetrics": 1,
-        "cloudwatch:GetMetricData": 1,
+        "cloudwatch:GetMetricData": 2,
     }
+    gpus, host = [call for call in aws.requests if call.operation == "cloudwatch:GetMetricData"]
+    assert len(gpus.parameters["MetricDataQueries"]) == 4 * 4
+    assert len(host.parameters["MetricDataQueries"]) == 3, "its GPUs are quiet"
+
+
+def test_the_host_of_a_machine_that_works_is_not_paid_for(aws: AwsServer, provider: Make) -> None:
+    (trainer,) = launch(aws.client("ec2"), "g5.xlarge")
+    put_metric(
+        aws.client("cloudwatch"),
+        "nvidia_smi_utilization_gpu",
+        [60.0] * 36,
+        dimensions={"InstanceId": trainer, "index": "0"},
+        started_at=WINDOW.started_at,
+    )
+    one = provider()
+    one.readings(one.machines().values, WINDOW)
     (asked,) = [call for call in aws.requests if call.operation == "cloudwatch:GetMetricData"]
-    assert len(asked.parameters["MetricDataQueries"]) == (4 + 1) * 5
+    assert len(asked.parameters["MetricDataQueries"]) == 4
 
 
 @pytest.mark.parametrize(
@@ -76,7 +92,8 @@ def test_a_call_never_asks_for_more_points_than_it_may(
     period_s: int, hours: int, size: int
 ) -> None:
     window = Window(started_at=END - timedelta(hours=hours), ended_at=END, period_s=period_s)
-    batches = _batches(1234, window)
+    asks = [(number, 0) for number in range(1234)]
+    batches = _batches(asks, window)
     assert max(map(len, batches)) == size
     assert size * window.intervals <= 100_800
-    assert [number for batch in batches for number in batch] == list(range(1234))
+    assert [ask for batch in batches for ask in batch] == asks

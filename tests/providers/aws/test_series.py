@@ -16,12 +16,15 @@ from hypothesis import strategies as st
 
 from policies.facts import Machine, Series, Window
 from providers.aws.series import (
-    COLUMNS,
     FAILED,
+    GPU_COLUMNS,
     GPU_METRIC,
-    Cells,
+    HOST_COLUMNS,
     Laying,
+    Row,
     Source,
+    first_asks,
+    later_asks,
     queries,
     readings_from,
     sources_of,
@@ -180,67 +183,139 @@ def test_an_aggregate_over_gpus_stands_for_an_only_gpu() -> None:
     assert gpus_of(with_index, machine("a", gpus=1)) == [("a", "0")]
 
 
-def test_every_machine_has_its_host_and_the_queries_are_numbered() -> None:
-    sources, _ = sources_of([listed(InstanceId="i-a", index="0")], [machine("a")])
-    asked = queries(sources, range(len(sources) * COLUMNS), 300)
-    assert [query["Id"] for query in asked] == [f"q{number}" for number in range(10)]
-    told = [query["MetricStat"]["Metric"]["MetricName"] for query in asked]
-    assert told[:5] == [
-        "CPUUtilization",
-        "CPUUtilization",
-        "NetworkIn",
-        "NetworkOut",
-        "EBSWriteBytes",
-    ]
-    assert told[5:7] == [GPU_METRIC, GPU_METRIC]
-    assert {query["MetricStat"]["Period"] for query in asked} == {300}
+def asked(
+    sources: Sequence[Source], asks: Sequence[tuple[int, int]]
+) -> list[tuple[str | None, str]]:
+    """GPU (None: the host) and column of each ask."""
+    return [(sources[source].gpu, sources[source].columns[column].name) for source, column in asks]
 
 
-def source(gpu: str | None = "0") -> Source:
-    return Source(resource="m", gpu=gpu, namespace="CWAgent", dimensions=[])
+def source(gpu: str | None = "0", resource: str = "m", total: int | None = 24_576) -> Source:
+    return Source(
+        resource=resource,
+        gpu=gpu,
+        namespace="CWAgent",
+        dimensions=[],
+        memory_total_mib=None if gpu is None else total,
+        board_power_w=300,
+    )
 
 
-def cells(*columns: Sequence[float] | array[float] | None) -> Cells:
-    told: Cells = [
-        each if each is None or each is FAILED else series(list(each)) for each in columns
-    ]
-    return told + [None] * (-len(told) % COLUMNS)
+def row(*columns: Sequence[float] | array[float] | None, host: bool = False) -> Row:
+    """The columns in the order of asking; those that are left out at the end are None."""
+    told: Row = [each if each is None or each is FAILED else series(list(each)) for each in columns]
+    return told + [None] * (len(HOST_COLUMNS if host else GPU_COLUMNS) - len(told))
+
+
+GPU_ASKS = [
+    ("0", name)
+    for name in ("utilisation_max_pct", "utilisation_mean_pct", "memory_used_mib", "power_w")
+]
+TRAFFIC_ASKS = [(None, name) for name in ("received_bytes", "sent_bytes", "written_bytes")]
+HOST_ASKS = [(None, "utilisation_max_pct"), *TRAFFIC_ASKS]
+
+
+def test_gpus_are_asked_first_and_the_host_only_where_none_is_listed() -> None:
+    sources, _ = sources_of([listed(InstanceId="i-a", index="0")], [machine("a"), machine("b")])
+    asks = first_asks(sources)
+    assert asked(sources, asks) == [*GPU_ASKS, *HOST_ASKS]
+    sent = queries(sources, asks, 300)
+    assert [query["Id"] for query in sent] == [f"q{number}" for number in range(8)]
+    metrics = [query["MetricStat"]["Metric"] for query in sent]
+    assert [each["MetricName"] for each in metrics[:2]] == [GPU_METRIC, GPU_METRIC]
+    assert [query["MetricStat"]["Stat"] for query in sent[:2]] == ["Maximum", "Average"]
+    assert metrics[4]["Dimensions"] == [{"Name": "InstanceId", "Value": "i-b"}]
+    assert {query["MetricStat"]["Period"] for query in sent} == {300}
+
+
+def test_the_size_of_memory_is_asked_where_the_type_does_not_tell_it() -> None:
+    told = asked([source(total=None)], first_asks([source(total=None)]))
+    assert told == [*GPU_ASKS, ("0", "memory_total_mib")]
+
+
+def later(*gpus: Row) -> list[tuple[str | None, str]]:
+    sources = [source(None), *(source(str(number)) for number in range(len(gpus)))]
+    return asked(sources, later_asks(sources, [row(host=True), *gpus]))
+
+
+def test_the_host_of_a_machine_that_plainly_works_is_not_asked() -> None:
+    assert later(row([80, 99], [60, 70])) == []
+    assert later(row([0, 0], [0, 0]), row([80, 99], [60, 70])) == [], "one busy GPU is enough"
+
+
+def test_quiet_gpus_leave_open_what_the_host_sent_and_received() -> None:
+    assert later(row([80, 3], [60, 1])) == TRAFFIC_ASKS
+    assert later(row([80, 3], [60, 1]), row([9, 90], [5, 50])) == []
+    assert later(row([80, NAN, 3], [60, NAN, 1])) == TRAFFIC_ASKS
+
+
+def test_pinned_gpus_at_little_power_leave_open_whether_they_hang() -> None:
+    assert later(row([100, 100], [NAN, 99], None, [280, 60])) == TRAFFIC_ASKS
+    assert later(row([100, 100], [NAN, 99], None, [60, 280])) == [], "not in one interval"
+    assert later(row([100, 100], [99, 99], None, [280, 280])) == [], "it works"
+    assert later(row([100, 100], [99, 99])) == [], "without power nobody can tell"
+
+
+def test_gpus_that_are_listed_and_told_nothing_leave_the_whole_host_open() -> None:
+    assert later(row(None), row(None)) == HOST_ASKS
+
+
+def test_where_a_gpu_failed_its_host_does_not_stand_in() -> None:
+    assert later(row(FAILED, FAILED, FAILED, FAILED)) == []
+    assert later(row(FAILED), row(None)) == []
+
+
+def test_a_host_that_was_asked_already_is_not_asked_again() -> None:
+    assert later() == []
 
 
 def test_a_reading_has_the_columns_that_came() -> None:
-    (reading,) = readings_from([source()], cells([1, 2], [1, 1], None, None, [30, 31]), window(2))
+    (reading,) = readings_from([source()], [row([1, 2], [1, 1], None, [30, 31])], window(2))
     assert (reading.gpu, reading.source, reading.period_s) == ("0", "cloudwatch:CWAgent", 300)
     assert reading.started_at == BEGIN
     assert list(reading.utilisation_max_pct) == [1, 2]
     assert reading.memory_used_mib is None
-    assert reading.power_w is not None
+    assert list(reading.power_w or ()) == [30, 31]
+    assert list(reading.memory_total_mib or ()) == [24_576, 24_576], "as the type tells it"
+
+
+def test_the_size_of_memory_that_was_asked_for_is_the_answer() -> None:
+    told = row([1], [1], None, None, [15_360])
+    (reading,) = readings_from([source(total=None)], [told], window(1))
+    assert list(reading.memory_total_mib or ()) == [15_360]
 
 
 def test_a_source_without_any_point_has_no_reading() -> None:
-    assert readings_from([source()], cells(None), window(2)) == []
+    assert readings_from([source()], [row(None)], window(2)) == []
 
 
 def test_what_failed_is_unknown_and_not_absent() -> None:
-    (reading,) = readings_from([source()], cells(FAILED, None, FAILED), window(2))
+    (reading,) = readings_from([source()], [row(FAILED, None, FAILED)], window(2))
     assert reading.coverage == 0
     assert reading.memory_used_mib is None
 
 
+def test_a_host_of_which_only_traffic_was_asked_measures_no_cpu() -> None:
+    told = row(None, [5, 6], [7, 8], host=True)
+    (reading,) = readings_from([source(None)], [told], window(2))
+    assert reading.coverage == 0
+    assert list(reading.sent_bytes or ()) == [7, 8]
+    assert reading.memory_total_mib is None
+
+
 def test_two_series_of_one_gpu_are_one_reading() -> None:
-    row = cells([1, NAN, 3], None, None, None, None, [9, 2, NAN])
-    (reading,) = readings_from([source(), source()], row, window(3))
+    rows = [row([1, NAN, 3]), row([9, 2, NAN])]
+    (reading,) = readings_from([source(), source()], rows, window(3))
     assert list(reading.utilisation_max_pct) == [1, 2, 3]
 
 
 def test_of_two_series_of_one_gpu_one_that_failed_is_unknown() -> None:
-    row = cells(None, None, None, None, None, FAILED)
-    (reading,) = readings_from([source(), source()], row, window(3))
+    (reading,) = readings_from([source(), source()], [row(None), row(FAILED)], window(3))
     assert reading.coverage == 0
 
 
 def test_the_memory_that_gpus_have_is_kept_once() -> None:
-    row = cells([1], None, None, [24576], None, [2], None, None, [24576], None)
-    readings = readings_from([source("0"), source("1")], row, window(1))
+    readings = readings_from([source("0"), source("1")], [row([1]), row([2])], window(1))
     for one, other in pairwise(readings):
         assert one.memory_total_mib is other.memory_total_mib
         assert one.utilisation_max_pct is not other.utilisation_max_pct
