@@ -8,7 +8,7 @@ provider's own words, `service:Operation`.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from typing import Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from policies.facts import Gap, Machine, Price, Reading, Scope, Transition, Window
 
@@ -60,9 +60,8 @@ class ReadsUsage(Protocol):
 class SeesOnlyNow(Protocol):
     """A provider whose readings hold the present alone: what it told earlier lies in the ledger."""
 
-    @property
-    def no_history(self) -> str:
-        """Why there is none, in a few words."""
+    sees_only_now: Literal[True]
+    """Marks it; there is nothing to ask."""
 
 
 @runtime_checkable
