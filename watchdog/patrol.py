@@ -29,6 +29,7 @@ from watchdog.conclude import (
     unmatched_mapping,
 )
 from watchdog.costs.remetering import as_well_known
+from watchdog.costs.versions import version_of
 from watchdog.gather import BACKFILL, Gathered, Monitoring, Progress, gather
 from watchdog.mapping import NO_MAPPING, WorkloadMapping
 from watchdog.patrol_report import BackfillLine, CostOfWatching, PatrolReport
@@ -124,12 +125,14 @@ def accepted(gap: Gap, patterns: Sequence[str]) -> bool:
 def _remember_conclusions(ledger: Ledger, accounted: Sequence[Accounted], now: datetime) -> None:
     """Charges that know as much as before, and attributions that are others than before."""
     charges = [charge for each in accounted for charge in each.charges]
-    if charges:
-        since = min(rows.moment_of(charge["ChargePeriodStart"]) for charge in charges)
-        metered = ledger.rows("metered_hours", since=since)
-        ledger.append("charges", as_well_known(charges, metered))
-    told = rows.attribution_rows((a for each in accounted for a in each.attributions), now)
+    since = min((rows.moment_of(each["ChargePeriodStart"]) for each in charges), default=now)
+    metered = ledger.rows("metered_hours", since=since)
     known = ledger.rows("attributions")
+    versions = [row["observed_at"] for row in (*metered, *known)]
+    version = version_of(now, versions, chance=uuid.uuid4().int)
+    better = as_well_known(charges, metered)
+    ledger.append("charges", [{**charge, "observed_at": version} for charge in better])
+    told = rows.attribution_rows((a for each in accounted for a in each.attributions), version)
     ledger.append("attributions", rows.changed_attributions(told, known))
 
 
