@@ -16,6 +16,14 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """The part of an asked time that an answer left out, so that it can be asked for again."""
+
+    scope: Scope
+    window: Window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Seen(Generic[T]):
     """What was seen, beside what could not be."""
 
@@ -23,6 +31,8 @@ class Seen(Generic[T]):
     gaps: tuple[Gap, ...] = ()
     scopes: tuple[Scope, ...] = ()
     """The scopes that were seen whole."""
+    unread: tuple[Unread, ...] = ()
+    """Of scopes with a gap that were read in part. Without it, a gap means that nothing was."""
 
 
 @runtime_checkable
@@ -67,7 +77,10 @@ class SeesOnlyNow(Protocol):
 @runtime_checkable
 class ReadsLifecycle(Protocol):
     def transitions(self, machines: Sequence[Machine], window: Window) -> Seen[Transition]:
-        """Starts and ends from the audit trail, in the scopes of these machines."""
+        """Starts and ends from the audit trail, in the scopes of these machines.
+
+        What a gap leaves out is asked for again by the next patrol.
+        """
 
 
 @runtime_checkable

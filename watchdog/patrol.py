@@ -32,9 +32,10 @@ from watchdog.costs.remetering import as_well_known
 from watchdog.costs.versions import version_of
 from watchdog.gather import BACKFILL, Gathered, Monitoring, Progress, gather
 from watchdog.mapping import NO_MAPPING, WorkloadMapping
+from watchdog.past_readings import with_past_readings
 from watchdog.patrol_report import BackfillLine, CostOfWatching, PatrolReport
 from watchdog.recall import recalled
-from watchdog.remember import remember, watermarks
+from watchdog.remember import history_owed, remember, watermarks
 from watchdog.timekeeping import Accounted, account
 
 if TYPE_CHECKING:
@@ -79,10 +80,12 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
         backfill=BACKFILL if backfill is None else backfill,
         progress=parts.progress,
         monitoring=parts.monitoring,
+        history_owed=history_owed(parts.ledger).get,
     )
     parts.progress("remembering what was seen")
     memory = remember(parts.ledger, gathered, before=before, limits=parts.limits, now=now)
     gathered = recalled(parts.ledger, gathered, parts.providers)
+    gathered = with_past_readings(parts.ledger, gathered)
     parts.progress("judging")
     accounted = account(gathered, memory, mapping=parts.mapping, limits=parts.limits, now=now)
     judged = conclude(
@@ -146,8 +149,8 @@ def _blind_mapping(parts: Parts, gathered: Gathered) -> list[Gap]:
 
 
 def _backfilled_from(gathered: Gathered) -> datetime | None:
-    starts = [each.windows.coarse.started_at for each in gathered.watched if each.windows.coarse]
-    return min(starts, default=None)
+    starts = (each.windows.missed_from for each in gathered.watched)
+    return min((start for start in starts if start is not None), default=None)
 
 
 def _backfill(
