@@ -185,14 +185,16 @@ def _asked(
         for scope in seen.scopes
     )
     progress(f"{provider.name}: reading {len(machines)} machines")
-    usage = _usage(provider, machines, watched)
-    history, watched = _history(provider, machines, watched, plan)
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        reading = beside.submit(_usage, provider, machines, watched)
+        history, owing = _history(provider, machines, watched, plan)
+        usage = reading.result()
     return Gathered(
         machines=machines,
         readings=usage.values,
         transitions=history.values,
         gaps=(*seen.gaps, *usage.gaps, *history.gaps),
-        watched=watched,
+        watched=owing,
         api_calls=dict(provider.api_calls()),
         advice={provider.name: provider.how_to_measure} if isinstance(provider, ReadsUsage) else {},
         watching_usd=provider.watching_usd(),
