@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from watchdog import rows
+from watchdog.cleaning import clean
 from watchdog.frames import plain
 from watchdog.workloads import Workload, workload_json, workloads
 
@@ -115,8 +116,8 @@ def _at(row: rows.Row) -> str:
 
 def _unknown(subject: str, names: Sequence[str]) -> str:
     close = get_close_matches(subject, names, n=3)
-    hint = f"; did you mean {' or '.join(close)}?" if close else ""
-    return f"neither a machine nor a workload is called {subject}{hint}"
+    hint = f"; did you mean {' or '.join(map(clean, close))}?" if close else ""
+    return f"neither a machine nor a workload is called {clean(subject)}{hint}"
 
 
 def explain_json(told: Explanation, *, events: bool) -> dict[str, object]:

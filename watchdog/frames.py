@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from watchdog.cleaning import clean
 from watchdog.json_values import moment, money
 
 if TYPE_CHECKING:
@@ -30,8 +31,17 @@ def as_table(frame: pd.DataFrame, *, title: str) -> Table:
     for name in frame.columns:
         shown.add_column(str(name))
     for row in as_rows(frame):
-        shown.add_row(*[escape("–" if value is None else str(value)) for value in row.values()])
+        shown.add_row(*[escape(_cell(value)) for value in row.values()])
     return shown
+
+
+def cleaned(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same frame with every text fit for a terminal."""
+    return frame.map(lambda value: clean(value) if isinstance(value, str) else value)
+
+
+def _cell(value: object) -> str:
+    return "–" if value is None else clean(str(value))
 
 
 def plain(value: object) -> object:

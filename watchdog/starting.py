@@ -10,6 +10,7 @@ from glob import escape
 
 from policies.facts import Machine
 from watchdog.attribution import attribution_at, attributions_of, without_counter
+from watchdog.cleaning import steers
 from watchdog.mapping import NO_MAPPING, SCHEMA
 
 SETTINGS = """\
@@ -94,5 +95,8 @@ def _entries(machines: Sequence[Machine], now: datetime) -> Iterable[str]:
 
 
 def _quoted(text: str) -> str:
-    """Names come from tags that anyone can set: JSON's quoting is YAML's too."""
-    return json.dumps(text, ensure_ascii=False)
+    """Names come from tags that anyone can set: JSON's quoting is YAML's too, but for what steers a
+    terminal, which YAML refuses.
+    """
+    told = json.dumps(text, ensure_ascii=False)
+    return "".join(f"\\U{ord(each):08x}" if steers(each) else each for each in told)

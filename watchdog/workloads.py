@@ -13,6 +13,7 @@ from policies.maturity import assess, unknown_maturity
 from policies.track_record import key_of
 from policies.verdicts import Maturity
 from watchdog import rows
+from watchdog.cleaning import clean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,8 +139,8 @@ def table(found: Sequence[Workload]) -> Table:
         score = "–" if maturity.score is None else f"{maturity.score:.2f}"
         hours = "–" if maturity.gpu_hours is None else f"{maturity.gpu_hours:.1f}"
         missing = maturity.missing[0] if maturity.missing else "nothing"
-        name = escape(str(workload.key))
+        name = escape(clean(str(workload.key)))
         shown.add_row(
-            name, maturity.verdict.value, score, str(maturity.runs), hours, escape(missing)
+            name, maturity.verdict.value, score, str(maturity.runs), hours, escape(clean(missing))
         )
     return shown

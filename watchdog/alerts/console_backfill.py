@@ -10,8 +10,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from watchdog.alerts.cleaning import clean
 from watchdog.alerts.wording import UNKNOWN, counted, hours, money
+from watchdog.cleaning import clean
 from watchdog.patrol_report import BackfillLine, PatrolReport
 
 LIMIT = 20

@@ -33,4 +33,4 @@ def explain(
         output.print_json(explain_json(told, events=events))
         return
     for line in lines(told, events=events):
-        typer.echo(line)
+        output.say(line)

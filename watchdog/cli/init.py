@@ -55,7 +55,7 @@ def init(
     said = "written" if written else "was there already and is left as it is"
     typer.echo(f"Settings file {target} {said}.")
     for gap in unavailable:
-        typer.echo(f"{gap.provider}: {gap.why}")
+        output.say(f"{gap.provider}: {gap.why}")
     for name, role in roles.items():
         typer.echo(f"\n# The read-only role for {name}; it can change nothing.\n{role}")
     typer.echo(f"\n# mapping.yaml, from the {len(machines)} machines that were seen\n{mapping}")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
+
+from watchdog.cleaning import clean_line, clean_lines
+from watchdog.json_values import json_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,11 +21,13 @@ if TYPE_CHECKING:
 
 def print_json(payload: Mapping[str, object]) -> None:
     """JSON alone on standard output."""
-    typer.echo(json.dumps(payload, indent=2, ensure_ascii=False))
+    typer.echo(json_text(payload, indent=2))
 
 
 def print_csv(frame: pd.DataFrame) -> None:
-    frame.to_csv(sys.stdout, index=False)
+    from watchdog.frames import cleaned  # noqa: PLC0415 - heavy, and not for --help
+
+    cleaned(frame).to_csv(sys.stdout, index=False)
 
 
 def console() -> Console:
@@ -51,8 +55,13 @@ def clear() -> None:
         target.clear()
 
 
+def say(line: str) -> None:
+    """One line of a report: what it holds from outside can neither steer nor break it."""
+    typer.echo(clean_line(line))
+
+
 def notice(text: str) -> None:
-    typer.echo(text, err=True)
+    typer.echo(clean_lines(text), err=True)
 
 
 @contextmanager

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from watchdog.cleaning import clean
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -65,7 +67,7 @@ def table(told: Breakdown, *, width: int = 80) -> Table:
         if line is lines[-1]:
             shown.add_section()
         verdict = [line.verdict or "–"] if judged else []
-        shown.add_row(escape(line.label), *verdict, *_cells(line, layout))
+        shown.add_row(escape(clean(line.label)), *verdict, *_cells(line, layout))
     return shown
 
 
@@ -73,7 +75,7 @@ def _layout(told: Breakdown, lines: Sequence[Line], width: int) -> _Layout:
     """The fullest layout that fits. By phase the buckets are the rows already."""
     totals = {} if told.by == "phase" else lines[-1].spent
     buckets = list(totals)
-    longest = max(len(told.by), *(len(line.label) for line in lines))
+    longest = max(len(told.by), *(len(clean(line.label)) for line in lines))
     while True:
         rest = [REST] if len(buckets) < len(totals) else []
         for key_width, cents in _WIDEST_FIRST:
@@ -130,5 +132,5 @@ def _footnotes(told: Breakdown) -> list[str]:
 
 
 def _unpriced(each: Unpriced) -> str:
-    name = each.name or each.id
+    name = clean(each.name or "") or each.id
     return name if each.hours is None else f"{name} {each.hours:,.1f} h"

@@ -26,6 +26,22 @@ def clean(text: str, limit: int | None = None) -> str:
     return line if limit is None else shortened(line, limit)
 
 
+def clean_lines(text: str) -> str:
+    """Each line cleaned by itself; its indentation stays."""
+    return "\n".join(clean_line(line) for line in text.split("\n"))
+
+
+def clean_line(text: str) -> str:
+    """The same of one line of a report, whose indentation stays. A break in it becomes a space."""
+    indent = text[: len(text) - len(text.lstrip(" "))]
+    return f"{indent}{clean(text)}"
+
+
+def steers(character: str) -> bool:
+    """Whether it acts on a terminal, or hides, instead of being shown."""
+    return unicodedata.category(character) in UNSEEN | {"Zl", "Zp"}
+
+
 def shortened(text: str, limit: int) -> str:
     if len(text) <= limit:
         return text

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from watchdog.alerts.cleaning import clean
+from watchdog.cleaning import clean
 
 ANY = st.text(alphabet=st.characters(codec=None), max_size=200)
 
