@@ -35,11 +35,6 @@ def as_table(frame: pd.DataFrame, *, title: str) -> Table:
     return shown
 
 
-def cleaned(frame: pd.DataFrame) -> pd.DataFrame:
-    """The same frame with every text fit for a terminal."""
-    return frame.map(lambda value: clean(value) if isinstance(value, str) else value)
-
-
 def _cell(value: object) -> str:
     return "–" if value is None else clean(str(value))
 

@@ -25,9 +25,10 @@ def print_json(payload: Mapping[str, object]) -> None:
 
 
 def print_csv(frame: pd.DataFrame) -> None:
-    from watchdog.frames import cleaned  # noqa: PLC0415 - heavy, and not for --help
+    """No cell of it is a formula to a spreadsheet."""
+    from watchdog.csv_values import for_csv  # noqa: PLC0415 - not for --help
 
-    cleaned(frame).to_csv(sys.stdout, index=False)
+    for_csv(frame).to_csv(sys.stdout, index=False)
 
 
 def console() -> Console:
