@@ -83,7 +83,10 @@ def _ledger(settings: Settings) -> Check:
     from watchdog.ledger.store import LedgerError  # noqa: PLC0415
 
     try:
-        ledger = open_ledger(settings)
+        ledger = open_ledger(settings, read_only=True)
+        if not ledger.exists():
+            told = f"{ledger.url}: there is nothing yet; the first patrol makes it"
+            return Check(what="ledger", health=Health.OK, told=told)
         patrols = ledger.rows("patrols")
     except LedgerError as error:
         return Check(what="ledger", health=Health.PROBLEM, told=str(error))

@@ -54,7 +54,8 @@ def explain(ledger: Ledger, subject: str, *, now: datetime) -> Explanation:
             events=(),
         )
     names = [str(row["name"]) for row in machines] + [str(each.key) for each in known]
-    raise UnknownSubject(_unknown(subject, names))
+    nothing = "" if ledger.exists() else f"; ledger {ledger.url}: there is nothing yet"
+    raise UnknownSubject(_unknown(subject, names) + nothing)
 
 
 def _of_machine(ledger: Ledger, machine: rows.Row, now: datetime) -> Explanation:

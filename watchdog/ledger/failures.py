@@ -21,6 +21,10 @@ class LedgerUrlError(LedgerError):
     exit_code = 2
 
 
+class NothingThereError(LedgerError):
+    """There is no ledger, or a table of it was never made."""
+
+
 FOREIGN = (DeltaError, BaseError, duckdb.Error, OSError)
 """What the libraries below raise. A missing bucket or object is an `OSError` of obstore's."""
 
