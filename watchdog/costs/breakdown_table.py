@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from watchdog.cleaning import clean
+from watchdog.costs.lines import UNKNOWN
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,7 +39,7 @@ class _Layout:
 
 def table(told: Breakdown, *, width: int = 80) -> Table:
     """Without empty columns. Where it is too wide, cents go first, then long names are folded, then
-    the smallest columns become one.
+    the smallest columns become one, and the unmeasured one the last of them.
     """
     from rich import box  # noqa: PLC0415 - not needed for JSON
     from rich.markup import escape  # noqa: PLC0415
@@ -86,7 +87,12 @@ def _layout(told: Breakdown, lines: Sequence[Line], width: int) -> _Layout:
                 return layout
         if not buckets:
             return layout
-        buckets.remove(min(buckets, key=lambda name: totals[name] or Decimal(0)))
+        buckets.remove(min(buckets, key=lambda name: _worth(name, totals[name])))
+
+
+def _worth(name: str, usd: Decimal | None) -> tuple[bool, Decimal]:
+    """How late a column is given up: what nobody could measure must not hide in a sum."""
+    return name == UNKNOWN and usd != 0, usd or Decimal(0)
 
 
 def _width(lines: Sequence[Line], layout: _Layout) -> int:

@@ -80,6 +80,17 @@ def test_small_columns_are_summed_where_there_is_no_room(accounts: Accounts) -> 
     ]
 
 
+def test_unmeasured_money_is_the_last_to_lose_its_column(accounts: Accounts) -> None:
+    box = machine("big", started_at=BOOTED, price=price("123456.78"))
+    phases = ("setup", "transfer", "active", "parked", "idle", "hung")
+    hours = [(f"{6 + n}:00", f"{7 + n}:00", phase) for n, phase in enumerate(phases)]
+    accounts.ran(*hours, ("12:00", "12:01", "unknown"), box=box)
+    accounts.belongs(belonged("bert", resource=box.id))
+    lines = shown(accounts.costs(verdicts={"bert": "exploratory"}))
+    assert {"unknown", "rest"} <= set(lines[2].split())
+    assert max(map(len, lines)) <= 80
+
+
 def test_by_phase_the_rows_are_the_columns(accounts: Accounts) -> None:
     fill(accounts, "1.00")
     lines = shown(accounts.costs(by="phase"))
