@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from policies.facts import Run, WorkloadKey, WorkloadKind
 from policies.maturity import assess, unknown_maturity
@@ -133,7 +133,10 @@ def table(found: Sequence[Workload]) -> Table:
 
     shown = Table(title="Workloads", title_justify="left")
     for name in ("workload", "verdict", "score", "runs", "GPU h", "what is missing"):
-        shown.add_column(name, justify="right" if name in {"score", "runs", "GPU h"} else "left")
+        justify: Literal["left", "right"] = (
+            "right" if name in {"score", "runs", "GPU h"} else "left"
+        )
+        shown.add_column(name, justify=justify, overflow="fold")
     for workload in found:
         maturity = workload.maturity
         score = "–" if maturity.score is None else f"{maturity.score:.2f}"

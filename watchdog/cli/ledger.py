@@ -94,9 +94,9 @@ def _tell_where_nothing_is(store: "Ledger") -> None:
 
 
 def _print(store: "Ledger", frame: "pd.DataFrame", *, json: bool) -> None:
-    from watchdog.frames import as_rows, as_table  # noqa: PLC0415
+    from watchdog.frames import as_rows  # noqa: PLC0415
 
     if json:
         output.print_json({"ledger": store.url, "tables": as_rows(frame)})
     else:
-        output.show(as_table(frame, title=f"Ledger {store.url}"))
+        output.show_frame(frame, title=f"Ledger {store.url}", first=())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from watchdog.gather import Progress
+
+
+UNBOUNDED = 100_000
+"""Columns of what is no terminal."""
 
 
 def print_json(payload: Mapping[str, object]) -> None:
@@ -37,6 +41,14 @@ def console() -> Console:
     return Console(highlight=False, soft_wrap=False)
 
 
+def unbounded_console() -> Console:
+    """The terminal, or a pipe that takes lines of any length."""
+    from rich.console import Console  # noqa: PLC0415 - not needed for JSON
+
+    found = console()
+    return found if found.is_terminal else Console(highlight=False, width=UNBOUNDED)
+
+
 def error_console() -> Console:
     from rich.console import Console  # noqa: PLC0415 - not needed in a pipe
 
@@ -47,6 +59,15 @@ def show(*renderables: RenderableType) -> None:
     target = console()
     for each in renderables:
         target.print(each)
+
+
+def show_frame(frame: pd.DataFrame, *, title: str, first: Sequence[str]) -> None:
+    """A table that fits the terminal; in a pipe all of it, a row a line. `first`: as `as_table`."""
+    from watchdog.frame_table import as_table  # noqa: PLC0415 - heavy, and not for --help
+
+    target = unbounded_console()
+    width = target.width if target.is_terminal else None
+    target.print(as_table(frame, title=title, width=width, first=first))
 
 
 def clear() -> None:

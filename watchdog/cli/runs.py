@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Run histories: import them, list them.")
 
 COLUMNS = ("run_id", "workload", "started_at", "ended_at", "outcome", "cause", "gpus", "source")
+FIRST = ("workload", "run_id", "started_at", "outcome", "cause")
+"""What stays on a narrow terminal."""
 
 
 @app.command(name="import")
@@ -66,7 +68,7 @@ def list_(
     format: options.Output = options.Format.TABLE,  # noqa: A002 - the option's name
 ) -> None:
     """The newest runs that the ledger knows. Folds in what waits in its inbox."""
-    from watchdog.frames import as_rows, as_table  # noqa: PLC0415 - heavy, and not for --help
+    from watchdog.frames import as_rows  # noqa: PLC0415 - heavy, and not for --help
 
     store = _folded(config, ledger)
     frame = store.query("runs")
@@ -79,7 +81,7 @@ def list_(
     elif chosen is options.Format.CSV:
         output.print_csv(frame)
     elif len(frame):
-        output.show(as_table(frame[list(COLUMNS)], title=f"Runs, the newest {len(frame)}"))
+        output.show_frame(frame[list(COLUMNS)], title=f"Runs, the newest {len(frame)}", first=FIRST)
     if not len(frame):
         remedy = "`spend-watchdog runs import FILE` brings some in"
         output.notice(reading.empty_state(store, "no run is known", remedy))

@@ -29,7 +29,7 @@ def workloads(
     elif chosen is options.Format.CSV:
         output.print_csv(to_frame(found))
     elif found:
-        output.show(table(found))
+        output.unbounded_console().print(table(found))
     if not found:
         remedy = "import runs (`spend-watchdog runs import FILE`) or run `spend-watchdog patrol`"
         output.notice(reading.empty_state(store, "no workload is known yet", remedy))
