@@ -105,6 +105,11 @@ def test_machines_are_called_by_name_and_by_native_id(accounts: Accounts) -> Non
     told = accounts.costs(by="machine")
     assert [row.label for row in told.rows] == ["big i-big", "i-x"]
     assert told.rows[0].key == "aws:123456789012:us-east-1:i-big"
+    rows = told.to_json()["rows"]
+    assert isinstance(rows, list)
+    assert [row["name"] for row in rows] == ["big", None]
+    assert list(told.to_frame()["name"]) == ["big", None]
+    assert "name" not in accounts.costs(by="day").to_frame()
 
 
 def test_what_has_no_price_and_no_hours_is_told_too(accounts: Accounts) -> None:
