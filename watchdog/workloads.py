@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
 from policies.facts import Run, WorkloadKey, WorkloadKind
@@ -14,6 +15,7 @@ from policies.track_record import key_of
 from policies.verdicts import Maturity
 from watchdog import rows
 from watchdog.cleaning import clean
+from watchdog.costs.lines import UNATTRIBUTED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,6 +88,16 @@ def verdicts_by_label(ledger: Ledger, *, now: datetime) -> dict[str, str]:
         each.key.name: each.maturity.verdict.value for each in found if names[each.key.name] == 1
     }
     return verdicts
+
+
+def no_such_workload(ledger: Ledger, name: str, *, now: datetime) -> str | None:
+    """That no workload bears this name, and which are near; None where one does."""
+    known = [*verdicts_by_label(ledger, now=now), UNATTRIBUTED]
+    if name in known:
+        return None
+    close = get_close_matches(name, known, n=3)
+    hint = f"; did you mean {' or '.join(map(clean, close))}?" if close else ""
+    return f"no workload is called {clean(name)}{hint}"
 
 
 def workloads_json(found: Sequence[Workload]) -> dict[str, object]:
