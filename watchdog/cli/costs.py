@@ -32,14 +32,17 @@ def costs(
         typer.Option(
             parser=options.moment,
             metavar="TIME",
-            help="From this date or time on; 30 days ago unless told.",
+            help="From this date or time on, or so long ago (7d); 30d unless told.",
             show_default=False,
         ),
     ] = None,
     until: Annotated[
         datetime | None,
         typer.Option(
-            parser=options.moment, metavar="TIME", help="Up to this time; now unless told."
+            parser=options.moment,
+            metavar="TIME",
+            help="Up to this date or time, or so long ago; now unless told.",
+            show_default=False,
         ),
     ] = None,
     by: Annotated[By, typer.Option(help="What a row is.")] = By.WORKLOAD,
