@@ -143,6 +143,7 @@ def test_an_unknown_provider_is_a_usage_error_with_a_suggestion(shell: Shell) ->
         (("explain", "nobody"), "neither a machine nor a workload is called nobody"),
         (("runs", "import", "no.csv"), "no.csv: does not exist"),
         (("ledger", "export", "runs", "out.xlsx"), "say --format"),
+        (("ledger", "export", "run", "out.csv"), "did you mean runs? There are attributions,"),
     ],
 )
 def test_a_mistake_is_one_clear_line_and_exit_code_2(

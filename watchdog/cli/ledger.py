@@ -57,7 +57,7 @@ def compact(
 
 @app.command()
 def export(
-    what: Annotated[str, typer.Argument(help="A table or a view: runs, charges, breakdown …")],
+    what: Annotated[str, typer.Argument(help="A table or a view: runs, charges, machines …")],
     target: Annotated[Path, typer.Argument(help="The file to write.")],
     *,
     format: Annotated[  # noqa: A002 - the option's name

@@ -21,6 +21,12 @@ class LedgerUrlError(LedgerError):
     exit_code = 2
 
 
+class NoSuchViewError(LedgerError):
+    """Nothing that can be exported is called so."""
+
+    exit_code = 2
+
+
 class NothingThereError(LedgerError):
     """There is no ledger, or a table of it was never made."""
 

@@ -10,7 +10,7 @@ from watchdog.ledger.compaction import compact
 from watchdog.ledger.datafiles import written
 from watchdog.ledger.delta import DeltaTables
 from watchdog.ledger.engine import Engine, at_microsecond
-from watchdog.ledger.export import export
+from watchdog.ledger.export import export, refuse_unknown
 from watchdog.ledger.failures import LedgerError, LedgerUrlError, NothingThereError, told_as
 from watchdog.ledger.inbox import INBOX, FoldResult, drop, fold
 from watchdog.ledger.incoming import registered
@@ -142,6 +142,7 @@ class Ledger:
 
     def export(self, what: str, target: Path, format: str) -> int:  # noqa: A002 - the CLI's word
         """Write a view, or with `raw_` before its name a table, to a file; how many rows."""
+        refuse_unknown(what)
         with told_as(f"ledger {self.url}: {what} cannot be read"):
             relation = self._asked(what, {})
         asked = query(what)
