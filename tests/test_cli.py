@@ -134,6 +134,7 @@ def test_an_unknown_provider_is_a_usage_error_with_a_suggestion(shell: Shell) ->
     ("arguments", "message"),
     [
         (("patrol", "--act", "--no-alerts"), "--act with --no-alerts is refused"),
+        (("patrol", "--region", ""), "regions: an empty name is no region"),
         (("patrol", "--policy", "observ"), "observ: there is no such policy file"),
         (("patrol", "--backfill", "soon"), "must be a duration such as 90s, 15m, 6h or 3d"),
         (("patrol", "--config", "no.toml"), "no.toml: there is no such settings file"),

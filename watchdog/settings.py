@@ -158,6 +158,13 @@ class Settings(BaseSettings):
     def _split_lists(cls, value: object) -> object:
         return _split(value)
 
+    @field_validator("regions")
+    @classmethod
+    def _named(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and not all(name.strip() for name in value or ("",)):
+            raise ValueError("an empty name is no region: leave it out to watch every one")
+        return value
+
     @classmethod
     def settings_customise_sources(
         cls,

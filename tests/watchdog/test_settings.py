@@ -168,3 +168,9 @@ def test_what_is_no_relative_path_stays_as_it_is(
 def test_a_mapping_that_is_no_path_is_one_clear_line() -> None:
     written("mapping = 3\n")
     assert refused().startswith("spend-watchdog.toml:1: mapping: input is not a valid path")
+
+
+@pytest.mark.parametrize("regions", [("",), ("us-east-1", " "), ()])
+def test_an_empty_region_is_refused(regions: tuple[str, ...]) -> None:
+    with pytest.raises(SettingsError, match="regions: an empty name is no region: leave it out"):
+        load_settings(regions=regions)
