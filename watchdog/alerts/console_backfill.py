@@ -1,7 +1,7 @@
 """What the backfilled days cost, machine by machine, on a terminal."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from rich import box
@@ -42,7 +42,11 @@ def _rank(line: BackfillLine) -> tuple[int, Decimal, float, str]:
 
 
 def _title(since: datetime, at: datetime) -> str:
-    days = round((at - since).total_seconds() / 86400)
+    """In days where it is whole ones: a backfill begins on the clock hour before."""
+    span = at - since
+    days = round(span / timedelta(days=1))
+    if not days or abs(span - timedelta(days=days)) > timedelta(hours=1):
+        return f"Since {since:%Y-%m-%d %H:%M} UTC, {span / timedelta(hours=1):.0f} hours"
     return "The last day" if days == 1 else f"The last {days} days"
 
 
