@@ -9,6 +9,7 @@ from datetime import datetime
 from glob import escape
 
 from policies.facts import Machine
+from providers.base import Seen
 from watchdog.attribution import attribution_at, attributions_of, without_counter
 from watchdog.cleaning import steers
 from watchdog.mapping import NO_MAPPING, SCHEMA
@@ -65,6 +66,16 @@ def manifest_text() -> str:
     return json.dumps(SLACK_MANIFEST, indent=2)
 
 
+def unseen_text(provider: str, seen: Seen[Machine]) -> str | None:
+    """One line on what could not be looked at; None where all was seen."""
+    if not seen.gaps:
+        return None
+    first, *others = dict.fromkeys(gap.why for gap in seen.gaps)
+    what = "not everything" if seen.values else "nothing"
+    more = f" (and {len(others)} more: `spend-watchdog patrol` tells each)" if others else ""
+    return f"{provider}: {what} was seen: {first}{more}"
+
+
 def mapping_text(machines: Sequence[Machine], now: datetime) -> str:
     """A mapping file for the machines that no tag attributes; a comment says what each one is."""
     lines = [
@@ -75,7 +86,8 @@ def mapping_text(machines: Sequence[Machine], now: datetime) -> str:
     ]
     entries = list(_entries(machines, now))
     if not entries:
-        lines[-1] = "workloads: []  # every machine that was seen is attributed by its tags"
+        why = "every machine that was seen is attributed by its tags"
+        lines[-1] = f"workloads: []  # {why if machines else 'no machine was seen'}"
     return "\n".join([*lines, *entries]) + "\n"
 
 
