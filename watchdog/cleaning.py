@@ -8,6 +8,7 @@ TERMINAL_SEQUENCE = re.compile(
     r"|(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"  # titles, hyperlinks
     r"|\x1b[ -/]*[0-~]"
 )
+_BLANKS = re.compile(r"( {2,}|^ )")
 SEPARATORS = frozenset({"Zl", "Zp", "Zs"})
 UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 """Unicode categories that steer or hide text: controls, direction marks, joiners, surrogates."""
@@ -32,9 +33,9 @@ def clean_lines(text: str) -> str:
 
 
 def clean_line(text: str) -> str:
-    """The same of one line of a report, whose indentation stays. A break in it becomes a space."""
-    indent = text[: len(text) - len(text.lstrip(" "))]
-    return f"{indent}{clean(text)}"
+    """One line of a report, cleaned: indentation and columns stay, a break becomes a space."""
+    pieces = _BLANKS.split(text)
+    return "".join(piece if piece.isspace() else clean(piece) for piece in pieces)
 
 
 def steers(character: str) -> bool:
