@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from watchdog.costs.lines import Line, Unpriced
 
 KEY_WIDTH, NARROW_KEY_WIDTH = 24, 16
-"""Longer names are folded."""
+"""Longer names are folded where nothing else gives them room."""
 GUTTER = 2
 VERDICT_WIDTH = len("exploratory")
 VIEWS = {"total": "total", "failed_runs": "failed\nruns", "not_productive": "not pro-\nductive"}
@@ -83,8 +83,9 @@ def _layout(told: Breakdown, lines: Sequence[Line], width: int) -> _Layout:
             layout = _Layout(
                 columns=[*buckets, *rest, *VIEWS], cents=cents, key_width=min(longest, key_width)
             )
-            if _width(lines, layout) <= width:
-                return layout
+            spare = width - _width(lines, layout)
+            if spare >= 0:
+                return replace(layout, key_width=min(longest, layout.key_width + spare))
         if not buckets:
             return layout
         buckets.remove(min(buckets, key=lambda name: _worth(name, totals[name])))
