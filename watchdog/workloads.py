@@ -90,14 +90,13 @@ def verdicts_by_label(ledger: Ledger, *, now: datetime) -> dict[str, str]:
     return verdicts
 
 
-def no_such_workload(ledger: Ledger, name: str, *, now: datetime) -> str | None:
-    """That no workload bears this name, and which are near; None where one does."""
+def near_workloads(ledger: Ledger, name: str, *, now: datetime) -> Sequence[str] | None:
+    """Names like one that no workload bears; None where one does."""
     known = [*verdicts_by_label(ledger, now=now), UNATTRIBUTED]
     if name in known:
         return None
     close = get_close_matches(name, known, n=3)
-    hint = f"; did you mean {' or '.join(map(clean, close))}?" if close else ""
-    return f"no workload is called {clean(name)}{hint}"
+    return [each for each in close if each.rsplit("/", 1)[-1] not in set(close) - {each}]
 
 
 def workloads_json(found: Sequence[Workload]) -> dict[str, object]:

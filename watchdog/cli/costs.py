@@ -56,7 +56,7 @@ def costs(
 ) -> None:
     """What each workload cost, phase by phase. Metered at the prices that `prices show` lists."""
     from watchdog.costs.breakdown import breakdown, table  # noqa: PLC0415 - heavy, not for --help
-    from watchdog.workloads import no_such_workload, verdicts_by_label  # noqa: PLC0415
+    from watchdog.workloads import near_workloads, verdicts_by_label  # noqa: PLC0415
 
     now = datetime.now(UTC)
     end = until or now
@@ -80,7 +80,9 @@ def costs(
     if not found.rows:
         lacking = f"no charge between {start:%Y-%m-%d %H:%M} and {end:%Y-%m-%d %H:%M} UTC"
         remedy = "run `spend-watchdog patrol` first, or widen --since"
-        unknown = None if workload is None else no_such_workload(store, workload, now=now)
-        if unknown is not None and store.exists():
-            lacking, remedy = unknown, "`spend-watchdog workloads` lists those that are known"
+        near = None if workload is None else near_workloads(store, workload, now=now)
+        if near is not None:
+            lacking = f"no workload is called {workload}"
+            remedy = "`spend-watchdog workloads` lists those that are known"
+            remedy = f"did you mean {' or '.join(near)}?" if near else remedy
         output.notice(reading.empty_state(store, lacking, remedy))

@@ -16,14 +16,14 @@ DAY = ("--since", "2026-11-23", "--until", "2026-11-24")
 def shell(tmp_path: Path) -> Shell:
     accounts = Accounts(tmp_path / "ledger")
     accounts.ran(("8:00", "9:00", "idle"))
-    accounts.belongs(belonged("llama"))
+    accounts.belongs(belonged("llama", group="team"))
     return Shell(tmp_path, {})
 
 
 def test_a_workload_that_does_not_exist_is_told_with_the_nearest(shell: Shell) -> None:
     done = shell("costs", *DAY, "--workload", "lama")
     assert (done.code, done.out) == (0, "")
-    assert "no workload is called lama; did you mean llama?" in done.err
+    assert "no workload is called lama: did you mean llama?" in done.err
     told = shell("costs", *DAY, "--workload", "zzz", "--json")
     assert (told.code, told.json["rows"]) == (0, [])
     assert "no workload is called zzz: `spend-watchdog workloads` lists" in told.err
