@@ -10,11 +10,9 @@ from typing import Literal
 
 from policies.conditions import Known, compiled
 from policies.marked_yaml import MarkedYaml, Place, YamlError, read_yaml
+from policies.pack_names import PACKS
 from policies.policy_schema import LimitsEntry, Mistake, PolicyEntry, entries_of
 from policies.verdicts import Wanted
-
-PACKS = ("observe", "default", "strict")
-"""The policies that come with the product, from softest to hardest."""
 
 
 class PolicyError(Exception):

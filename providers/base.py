@@ -84,6 +84,12 @@ class ReadsLifecycle(Protocol):
 
 
 @runtime_checkable
+class KnowsRegions(Protocol):
+    def enabled_regions(self) -> Sequence[str] | None:
+        """The names of all regions that can be watched; None where that cannot be found out."""
+
+
+@runtime_checkable
 class Prices(Protocol):
     def price(self, machine: Machine) -> Price:
         """The price of one hour of this machine; unknown stays unknown."""

@@ -134,6 +134,7 @@ def test_an_unknown_provider_is_a_usage_error_with_a_suggestion(shell: Shell) ->
     ("arguments", "message"),
     [
         (("patrol", "--act", "--no-alerts"), "--act with --no-alerts is refused"),
+        (("patrol", "--region", ""), "regions: an empty name is no region"),
         (("patrol", "--policy", "observ"), "observ: there is no such policy file"),
         (("patrol", "--backfill", "soon"), "must be a duration such as 90s, 15m, 6h or 3d"),
         (("patrol", "--config", "no.toml"), "no.toml: there is no such settings file"),
@@ -143,6 +144,7 @@ def test_an_unknown_provider_is_a_usage_error_with_a_suggestion(shell: Shell) ->
         (("explain", "nobody"), "neither a machine nor a workload is called nobody"),
         (("runs", "import", "no.csv"), "no.csv: does not exist"),
         (("ledger", "export", "runs", "out.xlsx"), "say --format"),
+        (("ledger", "export", "run", "out.csv"), "did you mean runs? There are attributions,"),
     ],
 )
 def test_a_mistake_is_one_clear_line_and_exit_code_2(

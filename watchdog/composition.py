@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from policies.facts import Gap
-from policies.rules import PACKS, Policy, PolicyError, load_pack, load_policy
+from policies.pack_names import PACKS
+from policies.rules import Policy, PolicyError, load_pack, load_policy
 from providers.base import Inventory, ProviderUnavailable
 from providers.registry import available
 from watchdog.mapping import NO_MAPPING, MappingError, WorkloadMapping, load_mapping

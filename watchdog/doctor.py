@@ -83,12 +83,18 @@ def _ledger(settings: Settings) -> Check:
     from watchdog.ledger.store import LedgerError  # noqa: PLC0415
 
     try:
-        ledger = open_ledger(settings)
+        ledger = open_ledger(settings, read_only=True)
+        if not ledger.exists():
+            told = f"{ledger.url}: there is nothing yet; the first patrol makes it"
+            return Check(what="ledger", health=Health.OK, told=told)
         patrols = ledger.rows("patrols")
     except LedgerError as error:
         return Check(what="ledger", health=Health.PROBLEM, told=str(error))
-    last = max((str(row["at"]) for row in patrols), default=None)
-    seen = "no patrol yet" if last is None else f"{len(patrols)} patrols, the last at {last}"
+    times = [at for row in patrols if isinstance(at := row["at"], datetime)]
+    seen = "no patrol yet"
+    if times:
+        patrolled = "1 patrol" if len(times) == 1 else f"{len(times)} patrols"
+        seen = f"{patrolled}, the last at {max(times):%Y-%m-%d %H:%M} UTC"
     return Check(what="ledger", health=Health.OK, told=f"{settings.ledger}: {seen}")
 
 

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from watchdog import rows
+from watchdog.cleaning import clean
 from watchdog.frames import plain
 from watchdog.workloads import Workload, workload_json, workloads
 
@@ -52,8 +53,10 @@ def explain(ledger: Ledger, subject: str, *, now: datetime) -> Explanation:
             findings=(),
             events=(),
         )
-    names = [str(row["name"]) for row in machines] + [str(each.key) for each in known]
-    raise UnknownSubject(_unknown(subject, names))
+    names = [str(row["name"] or _native_id(row)) for row in machines]
+    names += [str(each.key) for each in known]
+    nothing = "" if ledger.exists() else f"; ledger {ledger.url}: there is nothing yet"
+    raise UnknownSubject(_unknown(subject, names) + nothing)
 
 
 def _of_machine(ledger: Ledger, machine: rows.Row, now: datetime) -> Explanation:
@@ -79,13 +82,15 @@ def _machine(machines: Sequence[rows.Row], subject: str) -> rows.Row | None:
     for row in machines:
         if row["id"] == subject:
             return row
-    fitting = [
-        row for row in machines if subject in {row["name"], str(row["id"]).rsplit(":", 1)[-1]}
-    ]
+    fitting = [row for row in machines if subject in {row["name"], _native_id(row)}]
     if len(fitting) > 1:
         ids = ", ".join(str(row["id"]) for row in fitting)
         raise UnknownSubject(f"{subject} names {len(fitting)} machines; say which by id: {ids}")
     return fitting[0] if fitting else None
+
+
+def _native_id(machine: rows.Row) -> str:
+    return str(machine["id"]).rsplit(":", 1)[-1]
 
 
 def _workload(known: Sequence[Workload], subject: str) -> Workload | None:
@@ -115,8 +120,8 @@ def _at(row: rows.Row) -> str:
 
 def _unknown(subject: str, names: Sequence[str]) -> str:
     close = get_close_matches(subject, names, n=3)
-    hint = f"; did you mean {' or '.join(close)}?" if close else ""
-    return f"neither a machine nor a workload is called {subject}{hint}"
+    hint = f"; did you mean {' or '.join(map(clean, close))}?" if close else ""
+    return f"neither a machine nor a workload is called {clean(subject)}{hint}"
 
 
 def explain_json(told: Explanation, *, events: bool) -> dict[str, object]:
@@ -156,13 +161,16 @@ def _machine_lines(told: Explanation) -> list[str]:
     if told.machine is None:
         return []
     machine = told.machine
-    price = machine["hourly_usd"]
-    cost = (
-        "price unknown" if price is None else f"{price:.4f} USD an hour ({machine['price_source']})"
+    named = (machine["name"], machine["id"])
+    facts = (
+        machine["machine_type"] or "type unknown",
+        machine["state"] or "state unknown",
+        machine["purchase"] or "purchase unknown",
+        _cost(machine),
     )
     found = [
-        f"Machine {machine['name'] or ''} {machine['id']}",
-        f"  {machine['machine_type']}, {machine['state']}, {machine['purchase']}, {cost}",
+        f"Machine {' '.join(str(each) for each in named if each)}",
+        f"  {', '.join(map(str, facts))}",
     ]
     if told.attribution is not None:
         workload = told.attribution["workload"] or "no workload"
@@ -172,11 +180,19 @@ def _machine_lines(told: Explanation) -> list[str]:
     return found
 
 
+def _cost(machine: rows.Row) -> str:
+    price, source = machine["hourly_usd"], machine["price_source"]
+    if price is None:
+        return "price unknown"
+    return f"{price:.4f} USD an hour{f' ({source})' if source else ''}"
+
+
 def _finding_lines(row: rows.Row) -> list[str]:
     event = _event(row)
     why = event.get("why")
     reasons = [str(each) for each in why] if isinstance(why, list) else []
-    return [f"since {event['at']}: {event.get('because')} → {event.get('wanted')}", *reasons]
+    because, wanted = event.get("because") or "reason unknown", event.get("wanted") or "unknown"
+    return [f"since {event['at']}: {because} → {wanted}", *reasons]
 
 
 def _workload_lines(told: Explanation) -> list[str]:

@@ -1,4 +1,4 @@
-"""Frames at the edge: as a table for a terminal, as rows for JSON."""
+"""Frames at the edge, as rows for JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from watchdog.json_values import moment, money
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.table import Table
 
 
 def as_rows(frame: pd.DataFrame) -> list[dict[str, object]]:
@@ -20,18 +19,6 @@ def as_rows(frame: pd.DataFrame) -> list[dict[str, object]]:
         {str(name): plain(value) for name, value in row.items()}
         for row in told.to_dict(orient="records")
     ]
-
-
-def as_table(frame: pd.DataFrame, *, title: str) -> Table:
-    from rich.markup import escape  # noqa: PLC0415 - not needed for JSON
-    from rich.table import Table  # noqa: PLC0415
-
-    shown = Table(title=escape(title), title_justify="left")
-    for name in frame.columns:
-        shown.add_column(str(name))
-    for row in as_rows(frame):
-        shown.add_row(*[escape("–" if value is None else str(value)) for value in row.values()])
-    return shown
 
 
 def plain(value: object) -> object:

@@ -31,6 +31,7 @@ from pydantic_settings import (
 )
 
 from providers.prometheus.joining import JOIN_LABELS
+from watchdog.settings_paths import beside
 
 FILE_NAME = "spend-watchdog.toml"
 PREFIX = "SPEND_WATCHDOG_"
@@ -116,6 +117,15 @@ class PrometheusSettings(_Section):
         return value
 
 
+class _FileSource(TomlConfigSettingsSource):
+    """The settings file, whose relative paths start where it lies."""
+
+    def __call__(self) -> dict[str, Any]:
+        file = self.settings_cls.model_config.get("toml_file")
+        told = super().__call__()
+        return beside(file.parent, told) if isinstance(file, Path) else told
+
+
 class Settings(BaseSettings):
     """Everything that can be set; a field's name is the key in the file and the environment."""
 
@@ -148,6 +158,13 @@ class Settings(BaseSettings):
     def _split_lists(cls, value: object) -> object:
         return _split(value)
 
+    @field_validator("regions")
+    @classmethod
+    def _named(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and not all(name.strip() for name in value or ("",)):
+            raise ValueError("an empty name is no region: leave it out to watch every one")
+        return value
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -162,7 +179,7 @@ class Settings(BaseSettings):
         return (
             init_settings,
             env_settings,
-            TomlConfigSettingsSource(settings_cls, file),
+            _FileSource(settings_cls, file),
         )
 
 

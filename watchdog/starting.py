@@ -9,7 +9,9 @@ from datetime import datetime
 from glob import escape
 
 from policies.facts import Machine
+from providers.base import Seen
 from watchdog.attribution import attribution_at, attributions_of, without_counter
+from watchdog.cleaning import steers
 from watchdog.mapping import NO_MAPPING, SCHEMA
 
 SETTINGS = """\
@@ -64,6 +66,16 @@ def manifest_text() -> str:
     return json.dumps(SLACK_MANIFEST, indent=2)
 
 
+def unseen_text(provider: str, seen: Seen[Machine]) -> str | None:
+    """One line on what could not be looked at; None where all was seen."""
+    if not seen.gaps:
+        return None
+    first, *others = dict.fromkeys(gap.why for gap in seen.gaps)
+    what = "not everything" if seen.values else "nothing"
+    more = f" (and {len(others)} more: `spend-watchdog patrol` tells each)" if others else ""
+    return f"{provider}: {what} was seen: {first}{more}"
+
+
 def mapping_text(machines: Sequence[Machine], now: datetime) -> str:
     """A mapping file for the machines that no tag attributes; a comment says what each one is."""
     lines = [
@@ -74,7 +86,8 @@ def mapping_text(machines: Sequence[Machine], now: datetime) -> str:
     ]
     entries = list(_entries(machines, now))
     if not entries:
-        lines[-1] = "workloads: []  # every machine that was seen is attributed by its tags"
+        why = "every machine that was seen is attributed by its tags"
+        lines[-1] = f"workloads: []  # {why if machines else 'no machine was seen'}"
     return "\n".join([*lines, *entries]) + "\n"
 
 
@@ -94,5 +107,8 @@ def _entries(machines: Sequence[Machine], now: datetime) -> Iterable[str]:
 
 
 def _quoted(text: str) -> str:
-    """Names come from tags that anyone can set: JSON's quoting is YAML's too."""
-    return json.dumps(text, ensure_ascii=False)
+    """Names come from tags that anyone can set: JSON's quoting is YAML's too, but for what steers a
+    terminal, which YAML refuses.
+    """
+    told = json.dumps(text, ensure_ascii=False)
+    return "".join(f"\\U{ord(each):08x}" if steers(each) else each for each in told)

@@ -6,13 +6,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Literal
 
 from policies.facts import Run, WorkloadKey, WorkloadKind
 from policies.maturity import assess, unknown_maturity
 from policies.track_record import key_of
 from policies.verdicts import Maturity
 from watchdog import rows
+from watchdog.cleaning import clean
+from watchdog.costs.lines import UNATTRIBUTED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,6 +90,15 @@ def verdicts_by_label(ledger: Ledger, *, now: datetime) -> dict[str, str]:
     return verdicts
 
 
+def near_workloads(ledger: Ledger, name: str, *, now: datetime) -> Sequence[str] | None:
+    """Names like one that no workload bears; None where one does."""
+    known = [*verdicts_by_label(ledger, now=now), UNATTRIBUTED]
+    if name in known:
+        return None
+    close = get_close_matches(name, known, n=3)
+    return [each for each in close if each.rsplit("/", 1)[-1] not in set(close) - {each}]
+
+
 def workloads_json(found: Sequence[Workload]) -> dict[str, object]:
     return {"schema": SCHEMA, "rows": [workload_json(each) for each in found]}
 
@@ -132,14 +144,17 @@ def table(found: Sequence[Workload]) -> Table:
 
     shown = Table(title="Workloads", title_justify="left")
     for name in ("workload", "verdict", "score", "runs", "GPU h", "what is missing"):
-        shown.add_column(name, justify="right" if name in {"score", "runs", "GPU h"} else "left")
+        justify: Literal["left", "right"] = (
+            "right" if name in {"score", "runs", "GPU h"} else "left"
+        )
+        shown.add_column(name, justify=justify, overflow="fold")
     for workload in found:
         maturity = workload.maturity
         score = "–" if maturity.score is None else f"{maturity.score:.2f}"
         hours = "–" if maturity.gpu_hours is None else f"{maturity.gpu_hours:.1f}"
         missing = maturity.missing[0] if maturity.missing else "nothing"
-        name = escape(str(workload.key))
+        name = escape(clean(str(workload.key)))
         shown.add_row(
-            name, maturity.verdict.value, score, str(maturity.runs), hours, escape(missing)
+            name, maturity.verdict.value, score, str(maturity.runs), hours, escape(clean(missing))
         )
     return shown

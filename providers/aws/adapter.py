@@ -51,6 +51,9 @@ class AwsProvider:
         self._usage.forget()
         return self._inventory.read()
 
+    def enabled_regions(self) -> Sequence[str] | None:
+        return self._inventory.enabled_regions()
+
     def readings(self, machines: Sequence[Machine], window: Window) -> Seen[Reading]:
         readings, gaps = self._usage.read(machines, window)
         return Seen(values=tuple(readings), gaps=tuple(gaps))

@@ -146,6 +146,8 @@ _BY_KIND: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
 )
 """The first row that fits decides: special before general."""
 
+_NO_REGION = "the home region"
+"""Where a question is asked that concerns the whole account."""
 _NO_OPT_IN = (
     "AWS does not accept these credentials in {region} ({code}): if other regions work, this one "
     "is not enabled for the account; enable it or leave it out"
@@ -153,7 +155,8 @@ _NO_OPT_IN = (
 
 
 def _why(error: BaseException, scope: Scope, needs: str) -> str:
-    told = {"needs": needs, "region": scope.region, "error": error, "kind": type(error).__name__}
+    region = scope.region or _NO_REGION
+    told = {"needs": needs, "region": region, "error": error, "kind": type(error).__name__}
     if isinstance(error, ClientError):
         told |= {"code": _code(error), "tries": _tries(error)}
         return _refusal(error, scope).format_map(told)

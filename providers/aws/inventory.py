@@ -71,6 +71,14 @@ class InventoryReader:
         facts = self._facts(machine_type)
         return facts is not None and bool(facts.accelerators)
 
+    def enabled_regions(self) -> list[str] | None:
+        """None where the list cannot be read."""
+        try:
+            answer = self.session.client("ec2", self.session.home, attempts=1).describe_regions()
+            return sorted(region["RegionName"] for region in answer["Regions"])
+        except AWS_ERRORS:
+            return None
+
     def _regions(self) -> tuple[list[str], list[Gap]]:
         if self.regions is not None:
             return list(dict.fromkeys(self.regions)), []

@@ -7,8 +7,9 @@ from decimal import Decimal
 
 import pytest
 
+from policies.pack_names import PACKS
 from policies.policy_schema import json_schema
-from policies.rules import PACKS, Limits, Policy, PolicyError, Rule, decide, load_pack, load_policy
+from policies.rules import Limits, Policy, PolicyError, Rule, decide, load_pack, load_policy
 from policies.verdicts import Wanted
 
 HEAD = "schema: spend-watchdog/policy/1\n"

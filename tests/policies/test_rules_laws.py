@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.names import BY_NAME, NAMES, NameType
+from policies.pack_names import PACKS
 from policies.policy_schema import LADDER
-from policies.rules import PACKS, Policy, decide, load_pack
+from policies.rules import Policy, decide, load_pack
 from policies.verdicts import Phase, Verdict, Wanted
 from tests.policies.test_rules import policy, rule
 

@@ -155,6 +155,7 @@ def test_the_second_patrol_asks_less_and_changes_nothing(user: User, aws: AwsSer
     code, told = user.run("patrol")
     assert code == 0
     assert dict(aws.calls) == {
+        "ec2:DescribeRegions": 1,
         "ec2:DescribeInstances": 2,
         "ec2:DescribeInstanceTypes": 1,
         "cloudwatch:ListMetrics": 1,

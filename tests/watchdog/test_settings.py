@@ -125,3 +125,52 @@ def test_a_prometheus_that_cannot_be_asked_is_one_clear_line(line: str, message:
     told = refused()
     assert told.lower().startswith(f"spend-watchdog.toml:2: prometheus.{message}".lower())
     assert "secret" not in told
+
+
+def test_relative_paths_in_a_file_start_where_the_file_lies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path("conf").mkdir()
+    file = Path("conf") / "watch.toml"
+    file.write_text('ledger = "led"\nmapping = "map.yaml"\npolicy = "ours.yaml"\n')
+    settings = load_settings(file)
+    assert settings.ledger == "conf/led"
+    assert settings.mapping == Path("conf/map.yaml")
+    assert settings.policy == "conf/ours.yaml"
+    monkeypatch.setenv("SPEND_WATCHDOG_MAPPING", "mine.yaml")
+    settings = load_settings(file, ledger="led", policy="mine.yaml")
+    assert settings.mapping == Path("mine.yaml")
+    assert (settings.ledger, settings.policy) == ("led", "mine.yaml")
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "value"),
+    [
+        ('ledger = "s3://bucket/led"', "ledger", "s3://bucket/led"),
+        ('ledger = "file:///var/led"', "ledger", "file:///var/led"),
+        ('ledger = "/var/led"', "ledger", "/var/led"),
+        ('policy = "strict"', "policy", "strict"),
+        ('mapping = "/etc/map.yaml"', "mapping", Path("/etc/map.yaml")),
+        ('mapping = "~/map.yaml"', "mapping", Path("/home/ana/map.yaml")),
+        ('mapping = "~nobody-here/m"', "mapping", Path("conf/~nobody-here/m")),
+    ],
+)
+def test_what_is_no_relative_path_stays_as_it_is(
+    line: str, name: str, value: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/ana")
+    Path("conf").mkdir()
+    file = Path("conf") / "watch.toml"
+    file.write_text(line + "\n")
+    assert getattr(load_settings(file), name) == value
+
+
+def test_a_mapping_that_is_no_path_is_one_clear_line() -> None:
+    written("mapping = 3\n")
+    assert refused().startswith("spend-watchdog.toml:1: mapping: input is not a valid path")
+
+
+@pytest.mark.parametrize("regions", [("",), ("us-east-1", " "), ()])
+def test_an_empty_region_is_refused(regions: tuple[str, ...]) -> None:
+    with pytest.raises(SettingsError, match="regions: an empty name is no region: leave it out"):
+        load_settings(regions=regions)

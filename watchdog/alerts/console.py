@@ -11,7 +11,6 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from watchdog.alerts.cleaning import clean
 from watchdog.alerts.console_backfill import backfill_section
 from watchdog.alerts.console_machines import MachineTable, ranked
 from watchdog.alerts.message import (
@@ -35,6 +34,7 @@ from watchdog.alerts.sentences import (
     work_told,
 )
 from watchdog.alerts.wording import counted, money
+from watchdog.cleaning import clean
 from watchdog.patrol_report import JudgedMachine, PatrolReport
 
 ROWS = 100

@@ -1,7 +1,7 @@
 """What the backfilled days cost, machine by machine, on a terminal."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from rich import box
@@ -10,8 +10,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from watchdog.alerts.cleaning import clean
 from watchdog.alerts.wording import UNKNOWN, counted, hours, money
+from watchdog.cleaning import clean
 from watchdog.patrol_report import BackfillLine, PatrolReport, by_waste
 
 LIMIT = 20
@@ -34,7 +34,11 @@ def backfill_section(report: PatrolReport) -> Iterator[RenderableType]:
 
 
 def _title(since: datetime, at: datetime) -> str:
-    days = round((at - since).total_seconds() / 86400)
+    """In days where it is whole ones: a backfill begins on the clock hour before."""
+    span = at - since
+    days = round(span / timedelta(days=1))
+    if not days or abs(span - timedelta(days=days)) > timedelta(hours=1):
+        return f"Since {since:%Y-%m-%d %H:%M} UTC, {span / timedelta(hours=1):.0f} hours"
     return "The last day" if days == 1 else f"The last {days} days"
 
 

@@ -9,9 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from policies.verdicts import QUIET, Phase, Wanted
-from watchdog.alerts.cleaning import clean
 from watchdog.alerts.message import dearest_first, doing, label
 from watchdog.alerts.wording import UNKNOWN, duration, money
+from watchdog.cleaning import clean
 from watchdog.patrol_report import JudgedMachine
 
 WIDE = 120

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from watchdog.alerts.cleaning import clean
 from watchdog.alerts.delivery import Delivery, Notifier
 from watchdog.alerts.slack_answers import (
     OK,
@@ -40,6 +39,7 @@ from watchdog.alerts.slack_settings import (
     channel_of,
     token_of,
 )
+from watchdog.cleaning import clean
 
 if TYPE_CHECKING:
     from watchdog.alerts.message import Alert

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from watchdog.alerts.cleaning import clean
+from watchdog.cleaning import clean
 
 TOKEN = "SPEND_WATCHDOG_SLACK__TOKEN"  # noqa: S105 - the name of a setting
 CHANNEL = "SPEND_WATCHDOG_SLACK__CHANNEL"

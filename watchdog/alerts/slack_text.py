@@ -7,8 +7,8 @@ one that looks like it.
 import re
 from collections.abc import Sequence
 
-from watchdog.alerts.cleaning import clean
 from watchdog.alerts.wording import counted
+from watchdog.cleaning import clean
 
 NAME_LIMIT = 80
 SENTENCE_LIMIT = 400

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from watchdog.cli import options, output
-from watchdog.settings import SettingsError, load_settings
+from watchdog.cli import options, output, reading
+from watchdog.settings import SettingsError
 
 app = typer.Typer()
 
@@ -32,14 +32,17 @@ def costs(
         typer.Option(
             parser=options.moment,
             metavar="TIME",
-            help="From this date or time on; 30 days ago unless told.",
+            help="From this date or time on, or so long ago (7d); 30d unless told.",
             show_default=False,
         ),
     ] = None,
     until: Annotated[
         datetime | None,
         typer.Option(
-            parser=options.moment, metavar="TIME", help="Up to this time; now unless told."
+            parser=options.moment,
+            metavar="TIME",
+            help="Up to this date or time, or so long ago; now unless told.",
+            show_default=False,
         ),
     ] = None,
     by: Annotated[By, typer.Option(help="What a row is.")] = By.WORKLOAD,
@@ -52,9 +55,8 @@ def costs(
     format: options.Output = options.Format.TABLE,  # noqa: A002 - the option's name
 ) -> None:
     """What each workload cost, phase by phase. Metered at the prices that `prices show` lists."""
-    from watchdog.composition import open_ledger  # noqa: PLC0415 - heavy, and not for --help
-    from watchdog.costs.breakdown import breakdown, table  # noqa: PLC0415
-    from watchdog.workloads import verdicts_by_label  # noqa: PLC0415
+    from watchdog.costs.breakdown import breakdown, table  # noqa: PLC0415 - heavy, not for --help
+    from watchdog.workloads import near_workloads, verdicts_by_label  # noqa: PLC0415
 
     now = datetime.now(UTC)
     end = until or now
@@ -63,7 +65,7 @@ def costs(
         raise SettingsError(
             f"--since {start:%Y-%m-%d %H:%M} is not before --until {end:%Y-%m-%d %H:%M}"
         )
-    store = open_ledger(load_settings(config, ledger=ledger))
+    store = reading.opened(config, ledger)
     verdicts = verdicts_by_label(store, now=now) if by is By.WORKLOAD else {}
     found = breakdown(
         store, since=start, until=end, by=by.value, workload=workload, verdicts=verdicts
@@ -75,8 +77,12 @@ def costs(
         output.print_csv(found.to_frame())
     elif found.rows:
         output.show(table(found))
-    else:
-        output.notice(
-            f"no charge between {start:%Y-%m-%d %H:%M} and {end:%Y-%m-%d %H:%M} UTC:"
-            " run `spend-watchdog patrol` first, or widen --since"
-        )
+    if not found.rows:
+        lacking = f"no charge between {start:%Y-%m-%d %H:%M} and {end:%Y-%m-%d %H:%M} UTC"
+        remedy = "run `spend-watchdog patrol` first, or widen --since"
+        near = None if workload is None else near_workloads(store, workload, now=now)
+        if near is not None:
+            lacking = f"no workload is called {workload}"
+            remedy = "`spend-watchdog workloads` lists those that are known"
+            remedy = f"did you mean {' or '.join(near)}?" if near else remedy
+        output.notice(reading.empty_state(store, lacking, remedy))

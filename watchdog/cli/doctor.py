@@ -34,6 +34,6 @@ def doctor(
         output.print_json({"schema": "spend-watchdog/doctor/1", "checks": rows})
     else:
         for check in checks:
-            typer.echo(f"{check.health.value:<8} {check.what}: {check.told}")
+            output.say(f"{check.health.value:<8} {check.what}: {check.told}")
     if any(check.health is Health.PROBLEM for check in checks):
         raise typer.Exit(1)

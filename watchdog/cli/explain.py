@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from watchdog.cli import options, output
-from watchdog.settings import load_settings
+from watchdog.cli import options, output, reading
 
 app = typer.Typer()
 
@@ -23,14 +22,13 @@ def explain(
     json: options.Json = False,
 ) -> None:
     """Why a workload or a machine is judged as it is: answers, evidence, and what is missing."""
-    from watchdog.composition import open_ledger  # noqa: PLC0415 - heavy, and not for --help
-    from watchdog.explain import explain as explained  # noqa: PLC0415
+    from watchdog.explain import explain as explained  # noqa: PLC0415 - heavy, not for --help
     from watchdog.explain import explain_json, lines  # noqa: PLC0415
 
-    store = open_ledger(load_settings(config, ledger=ledger))
+    store = reading.opened(config, ledger)
     told = explained(store, subject, now=datetime.now(UTC))
     if json:
         output.print_json(explain_json(told, events=events))
         return
     for line in lines(told, events=events):
-        typer.echo(line)
+        output.say(line)

@@ -28,14 +28,21 @@ def init(
     An existing file is left as it is, and nothing in any cloud is changed.
     """
     from watchdog.composition import providers_of  # noqa: PLC0415 - heavy, and not for --help
-    from watchdog.starting import manifest_text, mapping_text, settings_text  # noqa: PLC0415
+    from watchdog.starting import (  # noqa: PLC0415
+        manifest_text,
+        mapping_text,
+        settings_text,
+        unseen_text,
+    )
 
     written = _write(target, settings_text)
     settings = load_settings(target)
     with output.progress() as progress:
         progress("looking at what runs")
         usable, unavailable = providers_of(settings)
-        machines = [machine for each in usable for machine in each.machines().values]
+        seen = {each.name: each.machines() for each in usable}
+    machines = [machine for each in seen.values() for machine in each.values]
+    unseen = [text for name, each in seen.items() if (text := unseen_text(name, each))]
     roles = {each.name: each.role_text() for each in usable}
     mapping = mapping_text(machines, datetime.now(UTC))
     if json:
@@ -49,13 +56,16 @@ def init(
                 "mapping": mapping,
                 "slack_manifest": manifest_text(),
                 "unavailable": [f"{gap.provider}: {gap.why}" for gap in unavailable],
+                "unseen": unseen,
             }
         )
         return
     said = "written" if written else "was there already and is left as it is"
     typer.echo(f"Settings file {target} {said}.")
     for gap in unavailable:
-        typer.echo(f"{gap.provider}: {gap.why}")
+        output.say(f"{gap.provider}: {gap.why}")
+    for text in unseen:
+        output.say(text)
     for name, role in roles.items():
         typer.echo(f"\n# The read-only role for {name}; it can change nothing.\n{role}")
     typer.echo(f"\n# mapping.yaml, from the {len(machines)} machines that were seen\n{mapping}")

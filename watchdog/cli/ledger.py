@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from watchdog.cli import options, output
-from watchdog.settings import Settings, load_settings
+from watchdog.cli import options, output, reading
+from watchdog.settings import load_settings
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from watchdog.ledger.store import Ledger
 
 app = typer.Typer(no_args_is_help=True, help="The store: what it holds; compact it, export it.")
 
@@ -29,10 +31,9 @@ def info(
     json: options.Json = False,
 ) -> None:
     """What each table holds: rows, keys, files, bytes and the newest observation."""
-    from watchdog.composition import open_ledger  # noqa: PLC0415 - heavy, and not for --help
-
-    settings = load_settings(config, ledger=ledger)
-    _print(settings, open_ledger(settings, read_only=True).info(), json=json)
+    store = reading.opened(config, ledger)
+    _print(store, store.info(), json=json)
+    _tell_where_nothing_is(store)
 
 
 @app.command()
@@ -45,13 +46,18 @@ def compact(
     """Rewrite small files as large ones. Safe beside a patrol."""
     from watchdog.composition import open_ledger  # noqa: PLC0415 - heavy, and not for --help
 
-    settings = load_settings(config, ledger=ledger)
-    _print(settings, open_ledger(settings).compact(), json=json)
+    store = reading.opened(config, ledger)
+    if store.exists():
+        store = open_ledger(load_settings(config, ledger=ledger))
+        _print(store, store.compact(), json=json)
+    elif json:
+        output.print_json({"ledger": store.url, "tables": []})
+    _tell_where_nothing_is(store)
 
 
 @app.command()
 def export(
-    what: Annotated[str, typer.Argument(help="A table or a view: runs, charges, breakdown …")],
+    what: Annotated[str, typer.Argument(help="A table or a view: runs, charges, machines …")],
     target: Annotated[Path, typer.Argument(help="The file to write.")],
     *,
     format: Annotated[  # noqa: A002 - the option's name
@@ -63,15 +69,14 @@ def export(
     json: options.Json = False,
 ) -> None:
     """Write a table or a view to a file: whole, or not at all."""
-    from watchdog.composition import open_ledger  # noqa: PLC0415 - heavy, and not for --help
-
     chosen = format or _by_ending(target)
-    settings = load_settings(config, ledger=ledger)
-    written = open_ledger(settings, read_only=True).export(what, target, chosen.value)
+    store = reading.opened(config, ledger)
+    written = store.export(what, target, chosen.value)
     if json:
         output.print_json({"what": what, "file": str(target), "rows": written})
     else:
         output.notice(f"{written} rows of {what} written to {target}")
+    _tell_where_nothing_is(store)
 
 
 def _by_ending(target: Path) -> ExportFormat:
@@ -82,10 +87,16 @@ def _by_ending(target: Path) -> ExportFormat:
     return known[ending]
 
 
-def _print(settings: Settings, frame: "pd.DataFrame", *, json: bool) -> None:
-    from watchdog.frames import as_rows, as_table  # noqa: PLC0415
+def _tell_where_nothing_is(store: "Ledger") -> None:
+    if not store.exists():
+        remedy = "`spend-watchdog patrol` or `spend-watchdog runs import` makes it"
+        output.notice(reading.empty_state(store, "it is gone", remedy))
+
+
+def _print(store: "Ledger", frame: "pd.DataFrame", *, json: bool) -> None:
+    from watchdog.frames import as_rows  # noqa: PLC0415
 
     if json:
-        output.print_json({"ledger": settings.ledger, "tables": as_rows(frame)})
+        output.print_json({"ledger": store.url, "tables": as_rows(frame)})
     else:
-        output.show(as_table(frame, title=f"Ledger {settings.ledger}"))
+        output.show_frame(frame, title=f"Ledger {store.url}", first=())

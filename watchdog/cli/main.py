@@ -88,5 +88,7 @@ def run() -> None:
         code = getattr(error, "exit_code", None)
         if not isinstance(code, int):
             raise
-        typer.echo(f"spend-watchdog: {error}", err=True)
+        from watchdog.cli import output  # noqa: PLC0415 - not for --help
+
+        output.notice(f"spend-watchdog: {error}")
         raise SystemExit(code) from None

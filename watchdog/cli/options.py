@@ -1,5 +1,6 @@
 """Options that several commands share, and how their values are read."""
 
+import re
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -7,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-from policies.durations import parse_duration
+from policies.durations import PATTERN, parse_duration
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Format(StrEnum):
@@ -24,13 +27,27 @@ def duration(text: str) -> timedelta:
 
 
 def moment(text: str) -> datetime:
-    """A date in UTC, or an RFC 3339 time."""
+    """A date in UTC, an RFC 3339 time, or a duration: so long ago. Not before 1970."""
+    try:
+        at = _ago(text) if re.fullmatch(PATTERN, text.strip()) else _written(text)
+    except OverflowError:
+        at = datetime.min.replace(tzinfo=UTC)
+    if at < EPOCH:
+        raise typer.BadParameter(f"{text!r} lies before 1970: nothing was watched then")
+    return at
+
+
+def _ago(text: str) -> datetime:
+    return datetime.now(UTC) - parse_duration(text)
+
+
+def _written(text: str) -> datetime:
     try:
         at = datetime.fromisoformat(text.strip())
     except ValueError:
         raise typer.BadParameter(
-            f"{text!r} is no time: write a date (2026-11-23) or an RFC 3339 time"
-            " (2026-11-23T08:00:00Z)"
+            f"{text!r} is no time: write a date (2026-11-23), an RFC 3339 time"
+            " (2026-11-23T08:00:00Z), or how long ago (90s, 15m, 6h, 3d)"
         ) from None
     if len(text.strip()) == len("2026-11-23"):
         return datetime.combine(at.date(), time(), tzinfo=UTC)

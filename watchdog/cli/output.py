@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
+
+from watchdog.cleaning import clean_line, clean_lines
+from watchdog.json_values import json_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,19 +19,34 @@ if TYPE_CHECKING:
     from watchdog.gather import Progress
 
 
+UNBOUNDED = 100_000
+"""Columns of what is no terminal."""
+
+
 def print_json(payload: Mapping[str, object]) -> None:
     """JSON alone on standard output."""
-    typer.echo(json.dumps(payload, indent=2, ensure_ascii=False))
+    typer.echo(json_text(payload, indent=2))
 
 
 def print_csv(frame: pd.DataFrame) -> None:
-    frame.to_csv(sys.stdout, index=False)
+    """No cell of it is a formula to a spreadsheet."""
+    from watchdog.csv_values import for_csv  # noqa: PLC0415 - not for --help
+
+    for_csv(frame).to_csv(sys.stdout, index=False)
 
 
 def console() -> Console:
     from rich.console import Console  # noqa: PLC0415 - not needed for JSON
 
     return Console(highlight=False, soft_wrap=False)
+
+
+def unbounded_console() -> Console:
+    """The terminal, or a pipe that takes lines of any length."""
+    from rich.console import Console  # noqa: PLC0415 - not needed for JSON
+
+    found = console()
+    return found if found.is_terminal else Console(highlight=False, width=UNBOUNDED)
 
 
 def error_console() -> Console:
@@ -44,6 +61,15 @@ def show(*renderables: RenderableType) -> None:
         target.print(each)
 
 
+def show_frame(frame: pd.DataFrame, *, title: str, first: Sequence[str]) -> None:
+    """A table that fits the terminal; in a pipe all of it, a row a line. `first`: as `as_table`."""
+    from watchdog.frame_table import as_table  # noqa: PLC0415 - heavy, and not for --help
+
+    target = unbounded_console()
+    width = target.width if target.is_terminal else None
+    target.print(as_table(frame, title=title, width=width, first=first))
+
+
 def clear() -> None:
     """An empty screen for the next look; nothing where no person looks."""
     target = console()
@@ -51,8 +77,13 @@ def clear() -> None:
         target.clear()
 
 
+def say(line: str) -> None:
+    """One line of a report: what it holds from outside can neither steer nor break it."""
+    typer.echo(clean_line(line))
+
+
 def notice(text: str) -> None:
-    typer.echo(text, err=True)
+    typer.echo(clean_lines(text), err=True)
 
 
 @contextmanager

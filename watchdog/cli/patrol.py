@@ -84,8 +84,10 @@ def patrol(
         raise SettingsError("--act with --no-alerts is refused: nothing is stopped unannounced")
     if acting:
         output.notice("this version observes only: nothing will be stopped")
+    first = True
     while True:
-        report = _once(settings, backfill, alerts=not no_alerts)
+        report = _once(settings, backfill, alerts=not no_alerts, first=first)
+        first = False
         _print(report, json=json, live=every is not None)
         _beat(settings)
         if every is None:
@@ -93,13 +95,19 @@ def patrol(
         time.sleep(every.total_seconds())
 
 
-def _once(settings: Settings, backfill: timedelta | None, *, alerts: bool) -> PatrolReport:
+def _once(
+    settings: Settings, backfill: timedelta | None, *, alerts: bool, first: bool
+) -> PatrolReport:
+    """One patrol. The first also refuses regions that do not exist: later it would be an outage."""
     from watchdog.composition import parts_of  # noqa: PLC0415 - heavy, and not for --help
     from watchdog.patrol import patrol as one_pass  # noqa: PLC0415
+    from watchdog.regions import refuse_unknown_regions  # noqa: PLC0415
 
     _collect_rarely()
     with output.progress() as progress:
         parts = parts_of(settings, alerts=alerts, progress=progress)
+        if first:
+            refuse_unknown_regions(settings.regions, parts.providers)
         return one_pass(parts, now=datetime.now(UTC), backfill=backfill)
 
 

@@ -9,6 +9,10 @@ from watchdog.cli import options, output
 app = typer.Typer(no_args_is_help=True, help="The prices in use, with their sources and dates.")
 
 
+FIRST = ("machine_type", "region", "hourly_usd", "purchase", "as_of", "provider", "source")
+"""What stays on a narrow terminal."""
+
+
 @app.callback()
 def prices() -> None:
     """The prices in use, with their sources and dates."""
@@ -30,7 +34,7 @@ def show(
     format: options.Output = options.Format.TABLE,  # noqa: A002 - the option's name
 ) -> None:
     """Dollars an hour by machine type and region; what is not there is unknown, not zero."""
-    from watchdog.frames import as_rows, as_table  # noqa: PLC0415 - heavy, and not for --help
+    from watchdog.frames import as_rows  # noqa: PLC0415 - heavy, and not for --help
     from watchdog.price_list import price_frame, source_rows  # noqa: PLC0415
 
     frame = price_frame(provider=provider, region=region, machine_type=machine_type)
@@ -40,6 +44,6 @@ def show(
     elif chosen is options.Format.CSV:
         output.print_csv(frame)
     elif len(frame):
-        output.show(as_table(frame, title="Prices in USD an hour"))
+        output.show_frame(frame, title="Prices in USD an hour", first=FIRST)
     else:
         output.notice("no price matches: leave out an option to see more")

@@ -12,16 +12,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from watchdog.cli import options, output
+from watchdog.cli import options, output, reading
 from watchdog.settings import load_settings
 
 if TYPE_CHECKING:
+    from watchdog.ledger.store import Ledger
     from watchdog.runs.files import Imported
     from watchdog.runs.files import Progress as BytesRead
 
 app = typer.Typer(no_args_is_help=True, help="Run histories: import them, list them.")
 
 COLUMNS = ("run_id", "workload", "started_at", "ended_at", "outcome", "cause", "gpus", "source")
+FIRST = ("workload", "run_id", "started_at", "outcome", "cause")
+"""What stays on a narrow terminal."""
 
 
 @app.command(name="import")
@@ -65,12 +68,9 @@ def list_(
     format: options.Output = options.Format.TABLE,  # noqa: A002 - the option's name
 ) -> None:
     """The newest runs that the ledger knows. Folds in what waits in its inbox."""
-    from watchdog.composition import open_ledger  # noqa: PLC0415 - heavy, and not for --help
-    from watchdog.frames import as_rows, as_table  # noqa: PLC0415
+    from watchdog.frames import as_rows  # noqa: PLC0415 - heavy, and not for --help
 
-    store = open_ledger(load_settings(config, ledger=ledger))
-    for problem in store.fold_inbox().problems:
-        output.notice(problem)
+    store = _folded(config, ledger)
     frame = store.query("runs")
     if workload is not None:
         frame = frame[frame["workload"] == workload]
@@ -81,9 +81,22 @@ def list_(
     elif chosen is options.Format.CSV:
         output.print_csv(frame)
     elif len(frame):
-        output.show(as_table(frame[list(COLUMNS)], title=f"Runs, the newest {len(frame)}"))
-    else:
-        output.notice("no run is known: `spend-watchdog runs import FILE` brings some in")
+        output.show_frame(frame[list(COLUMNS)], title=f"Runs, the newest {len(frame)}", first=FIRST)
+    if not len(frame):
+        remedy = "`spend-watchdog runs import FILE` brings some in"
+        output.notice(reading.empty_state(store, "no run is known", remedy))
+
+
+def _folded(config: Path | None, ledger: str | None) -> Ledger:
+    """Only a ledger that is there is written to."""
+    from watchdog.composition import open_ledger  # noqa: PLC0415 - heavy, and not for --help
+
+    store = reading.opened(config, ledger)
+    if store.exists():
+        store = open_ledger(load_settings(config, ledger=ledger))
+        for problem in store.fold_inbox().problems:
+            output.notice(problem)
+    return store
 
 
 def _tell(done: Sequence[Imported], *, json: bool) -> None:

@@ -53,7 +53,12 @@ class Breakdown:
             "basis": self.basis,
             "by": self.by,
             "rows": [
-                {"key": row.key, "verdict": row.verdict, **_told(row.amounts())}
+                {
+                    "key": row.key,
+                    **self._names(row),
+                    "verdict": row.verdict,
+                    **_told(row.amounts()),
+                }
                 for row in self.rows
             ],
             "totals": _told(self.totals.amounts()),
@@ -64,14 +69,27 @@ class Breakdown:
         }
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a key; dollars are Decimals, and None where unknown."""
+        """One row a key; dollars are Decimals, and None where unknown. Machines also have names."""
         import pandas as pd  # noqa: PLC0415 - the command line must start without it
 
-        columns = ["key", "verdict", *self.totals.amounts(), "unpriced_hours"]
+        figures = [*self.totals.amounts(), "unpriced_hours"]
+        named = self.by == "machine"
+        columns = ["key", "verdict", *figures, *(["name"] if named else [])]
         rows = [
-            [row.key, row.verdict, *row.amounts().values(), row.unpriced_hours] for row in self.rows
+            [
+                row.key,
+                row.verdict,
+                *row.amounts().values(),
+                row.unpriced_hours,
+                *self._names(row).values(),
+            ]
+            for row in self.rows
         ]
         return pd.DataFrame(rows, columns=columns, dtype=object)
+
+    def _names(self, row: Line) -> dict[str, str | None]:
+        """Of a machine: its key is an id that nobody remembers."""
+        return {"name": row.name} if self.by == "machine" else {}
 
 
 def breakdown(

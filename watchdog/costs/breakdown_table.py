@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
+
+from watchdog.cleaning import clean
+from watchdog.costs.lines import UNKNOWN
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
     from watchdog.costs.lines import Line, Unpriced
 
 KEY_WIDTH, NARROW_KEY_WIDTH = 24, 16
-"""Longer names are folded."""
+"""Longer names are folded where nothing else gives them room."""
 GUTTER = 2
 VERDICT_WIDTH = len("exploratory")
 VIEWS = {"total": "total", "failed_runs": "failed\nruns", "not_productive": "not pro-\nductive"}
@@ -36,7 +39,7 @@ class _Layout:
 
 def table(told: Breakdown, *, width: int = 80) -> Table:
     """Without empty columns. Where it is too wide, cents go first, then long names are folded, then
-    the smallest columns become one.
+    the smallest columns become one, and the unmeasured one the last of them.
     """
     from rich import box  # noqa: PLC0415 - not needed for JSON
     from rich.markup import escape  # noqa: PLC0415
@@ -65,7 +68,7 @@ def table(told: Breakdown, *, width: int = 80) -> Table:
         if line is lines[-1]:
             shown.add_section()
         verdict = [line.verdict or "–"] if judged else []
-        shown.add_row(escape(line.label), *verdict, *_cells(line, layout))
+        shown.add_row(escape(clean(line.label)), *verdict, *_cells(line, layout))
     return shown
 
 
@@ -73,18 +76,24 @@ def _layout(told: Breakdown, lines: Sequence[Line], width: int) -> _Layout:
     """The fullest layout that fits. By phase the buckets are the rows already."""
     totals = {} if told.by == "phase" else lines[-1].spent
     buckets = list(totals)
-    longest = max(len(told.by), *(len(line.label) for line in lines))
+    longest = max(len(told.by), *(len(clean(line.label)) for line in lines))
     while True:
         rest = [REST] if len(buckets) < len(totals) else []
         for key_width, cents in _WIDEST_FIRST:
             layout = _Layout(
                 columns=[*buckets, *rest, *VIEWS], cents=cents, key_width=min(longest, key_width)
             )
-            if _width(lines, layout) <= width:
-                return layout
+            spare = width - _width(lines, layout)
+            if spare >= 0:
+                return replace(layout, key_width=min(longest, layout.key_width + spare))
         if not buckets:
             return layout
-        buckets.remove(min(buckets, key=lambda name: totals[name] or Decimal(0)))
+        buckets.remove(min(buckets, key=lambda name: _worth(name, totals[name])))
+
+
+def _worth(name: str, usd: Decimal | None) -> tuple[bool, Decimal]:
+    """How late a column is given up: what nobody could measure must not hide in a sum."""
+    return name == UNKNOWN and usd != 0, usd or Decimal(0)
 
 
 def _width(lines: Sequence[Line], layout: _Layout) -> int:
@@ -130,5 +139,5 @@ def _footnotes(told: Breakdown) -> list[str]:
 
 
 def _unpriced(each: Unpriced) -> str:
-    name = each.name or each.id
+    name = clean(each.name or "") or each.id
     return name if each.hours is None else f"{name} {each.hours:,.1f} h"

@@ -29,6 +29,8 @@ class Line:
     key: str
     label: str
     """The key as people would say it."""
+    name: str | None = None
+    """What its owner calls a machine; None for other keys, and where it has no name."""
     verdict: str | None
     spent: Amounts
     """By bucket, those that had charges."""
@@ -77,6 +79,7 @@ def lines_of(cells: Sequence[Cell], by: str, verdicts: Mapping[str, str]) -> tup
             several,
             key=key,
             label=_label(several, key, by),
+            name=_machine_name(several) if by == "machine" else None,
             verdict=_verdict(several[0], verdicts),
         )
         for key, several in grouped.items()
@@ -130,7 +133,9 @@ def _verdict(cell: Cell, verdicts: Mapping[str, str]) -> str | None:
     return verdicts.get(f"{qualifier}/{key}") or verdicts.get(key)
 
 
-def _line(cells: Sequence[Cell], *, key: str, label: str, verdict: str | None) -> Line:
+def _line(
+    cells: Sequence[Cell], *, key: str, label: str, name: str | None, verdict: str | None
+) -> Line:
     spent: dict[str, list[Decimal | None]] = defaultdict(list)
     failed: dict[str, list[Decimal | None]] = defaultdict(list)
     for cell in cells:
@@ -145,6 +150,7 @@ def _line(cells: Sequence[Cell], *, key: str, label: str, verdict: str | None) -
     return Line(
         key=key,
         label=label,
+        name=name,
         verdict=verdict,
         spent=known,
         failed_runs=_sum(in_failed) if priced else None,

@@ -12,7 +12,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
 from watchdog.ledger.datafiles import DataFile
-from watchdog.ledger.failures import LedgerError, explained, told_as
+from watchdog.ledger.failures import LedgerError, NothingThereError, explained, told_as
 from watchdog.ledger.location import Location
 from watchdog.ledger.objects import Objects
 from watchdog.ledger.tables import TABLES, Table
@@ -154,7 +154,7 @@ class DeltaTables:
                 f"{self._place(table)}: its log is gone: restore {table.name}/_delta_log from a"
                 " backup"
             ) from None
-        raise LedgerError(
+        raise NothingThereError(
             f"{self._place(table)} does not exist: a command that may write makes it, such as"
             " `spend-watchdog patrol`; if there should be one, check the ledger's URL"
         ) from None

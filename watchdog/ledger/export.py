@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 
@@ -10,8 +11,9 @@ import duckdb
 
 from watchdog.ledger.datafiles import quoted
 from watchdog.ledger.engine import Engine
-from watchdog.ledger.failures import LedgerError, told_as
-from watchdog.ledger.tables import Type
+from watchdog.ledger.failures import LedgerError, NoSuchViewError, told_as
+from watchdog.ledger.tables import TABLES, Type
+from watchdog.ledger.views import RAW, exportable
 
 FORMATS: Mapping[str, str] = MappingProxyType(
     {
@@ -53,6 +55,21 @@ def export(
                 beside.unlink()
             raise
     return int(count)
+
+
+def refuse_unknown(what: str) -> None:
+    """Raises `NoSuchViewError` unless a view or a raw table is called so."""
+    known = (*exportable(), *(f"{RAW}{table}" for table in TABLES))
+    if what in known:
+        return
+    close = get_close_matches(what, known, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    if what == "breakdown":
+        hint = "`spend-watchdog costs --format csv` writes the breakdown. "
+    raise NoSuchViewError(
+        f"{what} is nothing that can be exported: {hint}There are {', '.join(exportable())},"
+        f" and with {RAW} before its name every row of a table"
+    )
 
 
 def _column(name: str, of: str, kind: str) -> str:

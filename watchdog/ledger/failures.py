@@ -21,6 +21,16 @@ class LedgerUrlError(LedgerError):
     exit_code = 2
 
 
+class NoSuchViewError(LedgerError):
+    """Nothing that can be exported is called so."""
+
+    exit_code = 2
+
+
+class NothingThereError(LedgerError):
+    """There is no ledger, or a table of it was never made."""
+
+
 FOREIGN = (DeltaError, BaseError, duckdb.Error, OSError)
 """What the libraries below raise. A missing bucket or object is an `OSError` of obstore's."""
 

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from policies.durations import parse_duration
-from watchdog.ledger.failures import LedgerError, LedgerUrlError, told_as
+from watchdog.ledger.failures import LedgerError, LedgerUrlError, NothingThereError, told_as
 
 BUCKETS = ("s3", "gs", "az")
 FORMS = "a folder, file:///…, s3://bucket/…, gs://bucket/… or az://container/…"
@@ -49,13 +49,18 @@ class Location:
             return {}
         return {**self._told, **self._keys()}
 
-    def refuse_absent(self) -> None:
+    def is_there(self) -> bool:
         """Only a folder can be looked at before it is asked for anything."""
         if self.folder is None or self.folder.is_dir():
-            return
+            return True
         if self.folder.exists():
             raise LedgerError(f"ledger {self.url}: this is a file, not a folder: name a folder")
-        raise LedgerError(
+        return False
+
+    def refuse_absent(self) -> None:
+        if self.is_there():
+            return
+        raise NothingThereError(
             f"ledger {self.url}: there is none yet: `spend-watchdog patrol` or `spend-watchdog runs"
             " import` makes it; if there should be one, check the path"
         )

@@ -10,9 +10,9 @@ from watchdog.ledger.compaction import compact
 from watchdog.ledger.datafiles import written
 from watchdog.ledger.delta import DeltaTables
 from watchdog.ledger.engine import Engine, at_microsecond
-from watchdog.ledger.export import export
-from watchdog.ledger.failures import LedgerError, LedgerUrlError, told_as
-from watchdog.ledger.inbox import FoldResult, drop, fold
+from watchdog.ledger.export import export, refuse_unknown
+from watchdog.ledger.failures import LedgerError, LedgerUrlError, NothingThereError, told_as
+from watchdog.ledger.inbox import INBOX, FoldResult, drop, fold
 from watchdog.ledger.incoming import registered
 from watchdog.ledger.location import Location, located
 from watchdog.ledger.objects import Objects
@@ -22,6 +22,7 @@ from watchdog.ledger.views import RAW, query
 if TYPE_CHECKING:
     import duckdb
     import pandas as pd
+    from deltalake import DeltaTable
 
 __all__ = ["FoldResult", "Ledger", "LedgerError", "LedgerUrlError"]
 
@@ -46,8 +47,9 @@ class Ledger:
     ) -> Ledger:
         """The ledger at a folder, or at a `file://`, `s3://`, `gs://` or `az://` URL.
 
-        Makes what is missing there. Read-only, nothing is asked of the place yet and no table is
-        ever made or added to; rows may still be dropped into the inbox.
+        Makes what is missing there. Read-only, nothing is asked of the place yet, no table is ever
+        made or added to, and one that was never made reads as empty; rows may still be dropped into
+        the inbox.
         """
         ledger = cls(located(url, storage_options or {}), read_only=read_only)
         if not read_only:
@@ -57,6 +59,10 @@ class Ledger:
     @property
     def url(self) -> str:
         return self._location.url
+
+    def exists(self) -> bool:
+        """Whether anything of a ledger lies there."""
+        return self._location.is_there() and any(map(self._objects.any_in, (*TABLES, INBOX)))
 
     def append(self, table: str, rows: Sequence[Mapping[str, object]] | pd.DataFrame) -> int:
         """Add rows by one commit; how many. No rows, no commit.
@@ -136,6 +142,7 @@ class Ledger:
 
     def export(self, what: str, target: Path, format: str) -> int:  # noqa: A002 - the CLI's word
         """Write a view, or with `raw_` before its name a table, to a file; how many rows."""
+        refuse_unknown(what)
         with told_as(f"ledger {self.url}: {what} cannot be read"):
             relation = self._asked(what, {})
         asked = query(what)
@@ -167,12 +174,25 @@ class Ledger:
     def _show(self, view: str, values: Mapping[str, object]) -> None:
         asked = query(view)
         for name in asked.tables:
+            delta = self._found(TABLES[name])
+            if delta is None:
+                self._engine.show_files(TABLES[name], ())
+                continue
             self._engine.show(
                 TABLES[name],
-                self._tables.fresh(TABLES[name]),
+                delta,
                 in_folder=self._location.folder is not None,
                 predicate=asked.predicate(name, values),
             )
+
+    def _found(self, table: Table) -> DeltaTable | None:
+        """The table as it is now; None where it was never made and must not be."""
+        try:
+            return self._tables.fresh(table)
+        except NothingThereError:
+            if self._read_only:
+                return None
+            raise
 
     def _info(self, table: Table) -> dict[str, object]:
         raw = f"{RAW}{table.name}"
@@ -184,7 +204,8 @@ class Ledger:
         with told_as(f"ledger {self.url}: {table.name} cannot be read"):
             self._show(raw, {})
             [[rows, keys, newest]] = self._engine.connection.execute(counts).fetchall()
-        files = self._tables.files(table)
+        delta = self._found(table)
+        files = [] if delta is None else self._tables.files(table)
         return {
             "table": table.name,
             "rows": rows,
@@ -192,7 +213,7 @@ class Ledger:
             "files": len(files),
             "bytes": sum(file.size_bytes for file in files),
             "newest_observed_at": at_microsecond(newest),
-            "version": self._tables.fresh(table).version(),
+            "version": None if delta is None else delta.version(),
         }
 
     def _refuse_if_read_only(self, what: str) -> None:

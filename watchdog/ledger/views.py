@@ -92,6 +92,11 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in FOLDER.glob("*.sql")))
 
 
+def exportable() -> tuple[str, ...]:
+    """The views that can be shown whole, since nothing has to be said with them."""
+    return tuple(name for name in names() if query(name).parameters <= query(name).optional)
+
+
 @cache
 def query(name: str) -> Query:
     """The view, or with `raw_` before its name the table, as one statement."""

@@ -5,6 +5,8 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     ConnectTimeoutError,
+    EndpointConnectionError,
+    InvalidRegionError,
     NoCredentialsError,
     UnauthorizedSSOTokenError,
 )
@@ -46,6 +48,19 @@ def test_a_gap_names_its_scope() -> None:
 )
 def test_each_kind_of_trouble_has_its_sentence(error: BaseException, words: str) -> None:
     assert words in why(error)
+
+
+def test_a_question_about_the_whole_account_was_asked_somewhere_too() -> None:
+    everywhere = Scope(provider="aws", account=None, region=None)
+    for error in (
+        EndpointConnectionError(endpoint_url="https://x"),
+        ConnectTimeoutError(endpoint_url="https://x"),
+        InvalidRegionError(region_name="x"),
+        refused("OptInRequired"),
+    ):
+        told = gap_from(error, everywhere, "regions", "ec2:DescribeRegions").why
+        assert "None" not in told
+        assert "the home region" in told
 
 
 def test_a_sentence_is_one_line_and_not_a_page() -> None:

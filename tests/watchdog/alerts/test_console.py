@@ -13,6 +13,7 @@ from rich.console import Console
 
 from policies.facts import MachineState, Scope
 from policies.verdicts import Outcome, Phase, Result, Verdict, Veto, Wanted
+from tests.builders import NOW
 from tests.watchdog.alerts.reports import ADVICE, backfilled, gap, judged, report
 from watchdog.alerts.console import plain_text, render
 from watchdog.alerts.message import alert_from
@@ -197,6 +198,20 @@ def test_the_backfilled_days_are_ranked_by_dollars() -> None:
     assert "1 machine without a full price" in part
     assert f"1 machine unmeasured, $33,035.52: {ADVICE}" in part
     assert line_of(part, "unpriced").split()[-1] == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("ago", "title"),
+    [
+        (timedelta(days=14, minutes=55), "The last 14 days"),
+        (timedelta(days=1), "The last day"),
+        (timedelta(hours=39), "Since 2026-11-21 17:00 UTC, 39 hours"),
+        (timedelta(hours=5), "Since 2026-11-23 03:00 UTC, 5 hours"),
+    ],
+)
+def test_a_backfill_is_as_long_as_it_says(ago: timedelta, title: str) -> None:
+    seen = printed(report(backfill=[backfilled("busy")], backfilled_from=NOW - ago))
+    assert f"\n{title}\n" in seen
 
 
 def test_a_patrol_without_backfill_has_no_such_section() -> None:

@@ -66,18 +66,28 @@ def test_small_columns_are_summed_where_there_is_no_room(accounts: Accounts) -> 
     fill(accounts, "98.32")
     assert shown(accounts.costs()) == [
         "Costs by workload, 2026-11-23 00:00 to 2026-11-24 00:00 UTC, USD, metered",
-        "                                                             failed  not pro-",
-        "workload          parked  idle  hung  unknown  rest   total    runs   ductive",
-        "─────────────────────────────────────────────────────────────────────────────",
-        "bert                  98    98    98       98   295     688      98       590",
-        "llama-70b-pretra      98    98    98       98   295     688       0       492",
-        "ining-run-of-nov",
-        "ember",
-        "unattributed           0     ?     0        0     1      ≥1       0         0",
+        "                                                                failed  not pro-",
+        "workload             parked  idle  hung  unknown  rest   total    runs   ductive",
+        "────────────────────────────────────────────────────────────────────────────────",
+        "bert                     98    98    98       98   295     688      98       590",
+        "llama-70b-pretraini      98    98    98       98   295     688       0       492",
+        "ng-run-of-november",
+        "unattributed              0     ?     0        0     1      ≥1       0         0",
         "",
-        "total                197   197   197      197   591  ≥1,377      98     1,082",
+        "total                   197   197   197      197   591  ≥1,377      98     1,082",
         "No price, so in no figure (≥): new 2.5 h",
     ]
+
+
+def test_unmeasured_money_is_the_last_to_lose_its_column(accounts: Accounts) -> None:
+    box = machine("big", started_at=BOOTED, price=price("123456.78"))
+    phases = ("setup", "transfer", "active", "parked", "idle", "hung")
+    hours = [(f"{6 + n}:00", f"{7 + n}:00", phase) for n, phase in enumerate(phases)]
+    accounts.ran(*hours, ("12:00", "12:01", "unknown"), box=box)
+    accounts.belongs(belonged("bert", resource=box.id))
+    lines = shown(accounts.costs(verdicts={"bert": "exploratory"}))
+    assert {"unknown", "rest"} <= set(lines[2].split())
+    assert max(map(len, lines)) <= 80
 
 
 def test_by_phase_the_rows_are_the_columns(accounts: Accounts) -> None:
@@ -94,6 +104,11 @@ def test_machines_are_called_by_name_and_by_native_id(accounts: Accounts) -> Non
     told = accounts.costs(by="machine")
     assert [row.label for row in told.rows] == ["big i-big", "i-x"]
     assert told.rows[0].key == "aws:123456789012:us-east-1:i-big"
+    rows = told.to_json()["rows"]
+    assert isinstance(rows, list)
+    assert [row["name"] for row in rows] == ["big", None]
+    assert list(told.to_frame()["name"]) == ["big", None]
+    assert "name" not in accounts.costs(by="day").to_frame()
 
 
 def test_what_has_no_price_and_no_hours_is_told_too(accounts: Accounts) -> None:

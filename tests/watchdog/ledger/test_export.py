@@ -14,6 +14,7 @@ import pytest
 
 from tests.watchdog.ledger.facts import NOW, charge, event, run
 from watchdog.ledger.store import Ledger, LedgerError
+from watchdog.ledger.views import exportable
 from watchdog.runs.files import import_files
 
 LATER = NOW + timedelta(microseconds=1)
@@ -105,9 +106,12 @@ def test_an_empty_table_is_an_empty_file(ledger: Ledger, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("what", "kind", "said"),
     [
-        ("wishes", "csv", "the ledger has no view wishes; it has attributions,"),
+        ("wishes", "csv", "wishes is nothing that can be exported: There are attributions,"),
         ("events", "xlsx", "xlsx is no format of exports; they are csv, jsonl, parquet"),
-        ("readings_of", "csv", "the parameter since of the query is missing"),
+        ("run", "csv", "did you mean runs"),
+        ("raw_run", "csv", "did you mean raw_runs"),
+        ("readings_of", "csv", "readings_of is nothing that can be exported"),
+        ("breakdown", "csv", "`spend-watchdog costs --format csv` writes the breakdown"),
     ],
 )
 def test_what_cannot_be_exported(
@@ -116,6 +120,13 @@ def test_what_cannot_be_exported(
     with pytest.raises(LedgerError, match=said):
         ledger.export(what, tmp_path / "a", kind)
     assert [each.name for each in tmp_path.iterdir()] == ["ledger"]
+
+
+@pytest.mark.parametrize("name", exportable())
+def test_everything_that_is_listed_can_be_exported(
+    ledger: Ledger, tmp_path: Path, name: str
+) -> None:
+    assert ledger.export(name, tmp_path / "a.csv", "csv") == 0
 
 
 def test_a_target_that_cannot_be_written(ledger: Ledger, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What goes wrong with a store, for real: one clear line, nothing half-written, nothing lost."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -63,10 +64,35 @@ def test_a_file_where_a_table_should_be(tmp_path: Path) -> None:
 def test_no_ledger_there(tmp_path: Path) -> None:
     absent = Ledger.open(str(tmp_path / "absent"), read_only=True)
 
-    for ask in (absent.info, lambda: absent.rows("runs"), lambda: absent.objects("inbox")):
-        with refused("there is none yet"):
-            ask()
+    assert not absent.exists()
+    assert absent.rows("runs") == []
+    assert absent.rows("breakdown", by="day", since=NOW, until=NOW) == []
+    assert set(absent.info()["rows"]) == {0}
+    assert absent.export("runs", tmp_path / "runs.csv", "csv") == 0
+    with refused("there is none yet"):
+        absent.objects("inbox")
+    with refused("it was opened for reading"):
+        absent.compact()
     assert not (tmp_path / "absent").exists()
+
+
+def test_a_folder_of_something_else_is_no_ledger(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "one.jpg").write_bytes(b"x")
+    other = Ledger.open(str(tmp_path), read_only=True)
+
+    assert not other.exists()
+    assert other.rows("runs") == []
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["photos"]
+
+
+def test_a_table_that_an_older_version_did_not_make_reads_as_empty(ledger: Ledger) -> None:
+    ledger.append("events", [event()])
+    shutil.rmtree(Path(ledger.url) / "charges")
+    reader = Ledger.open(ledger.url, read_only=True)
+
+    assert reader.exists()
+    assert (len(reader.rows("events")), reader.rows("charges")) == (1, [])
 
 
 def test_a_ledger_that_was_opened_for_reading(ledger: Ledger) -> None:
@@ -348,8 +374,10 @@ def test_a_bucket_that_does_not_exist(s3: AwsServer) -> None:
 
 
 def test_a_bucket_without_a_ledger(s3: AwsServer) -> None:
-    with refused("table runs does not exist"):
-        Ledger.open(f"s3://{BUCKET}/led", read_only=True).rows("runs")
+    reader = Ledger.open(f"s3://{BUCKET}/led", read_only=True)
+
+    assert not reader.exists()
+    assert reader.rows("runs") == []
 
 
 def test_a_bucket_that_refuses_us(s3: AwsServer) -> None:

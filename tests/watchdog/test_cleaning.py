@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from watchdog.alerts.cleaning import clean
+from watchdog.cleaning import clean, clean_line, clean_lines
 
 ANY = st.text(alphabet=st.characters(codec=None), max_size=200)
 
@@ -27,6 +27,23 @@ ANY = st.text(alphabet=st.characters(codec=None), max_size=200)
 )
 def test_what_is_left_of_a_name(text: str, shown: str) -> None:
     assert clean(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("  ok       ledger: \x1b[31mred", "  ok       ledger: red"),
+        (" one\ntwo", " one two"),
+        ("a \x07 b", "a b"),
+        ("", ""),
+    ],
+)
+def test_a_line_of_a_report_keeps_its_columns(line: str, shown: str) -> None:
+    assert clean_line(line) == shown
+
+
+def test_lines_are_cleaned_one_by_one() -> None:
+    assert clean_lines("a\x1b[2J\n  b\u202e") == "a\n  b"
 
 
 def test_marks_do_not_pile_up() -> None:

@@ -8,6 +8,7 @@ TERMINAL_SEQUENCE = re.compile(
     r"|(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"  # titles, hyperlinks
     r"|\x1b[ -/]*[0-~]"
 )
+_BLANKS = re.compile(r"( {2,}|^ )")
 SEPARATORS = frozenset({"Zl", "Zp", "Zs"})
 UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 """Unicode categories that steer or hide text: controls, direction marks, joiners, surrogates."""
@@ -24,6 +25,22 @@ def clean(text: str, limit: int | None = None) -> str:
     spaced = "".join(_shown(character) for character in bare)
     line = " ".join(_without_piles(spaced).split())
     return line if limit is None else shortened(line, limit)
+
+
+def clean_lines(text: str) -> str:
+    """Each line cleaned by itself; its indentation stays."""
+    return "\n".join(clean_line(line) for line in text.split("\n"))
+
+
+def clean_line(text: str) -> str:
+    """One line of a report, cleaned: indentation and columns stay, a break becomes a space."""
+    pieces = _BLANKS.split(text)
+    return "".join(piece if piece.isspace() else clean(piece) for piece in pieces)
+
+
+def steers(character: str) -> bool:
+    """Whether it acts on a terminal, or hides, instead of being shown."""
+    return unicodedata.category(character) in UNSEEN | {"Zl", "Zp"}
 
 
 def shortened(text: str, limit: int) -> str:
