@@ -159,7 +159,7 @@ def test_the_second_patrol_asks_less_and_changes_nothing(user: User, aws: AwsSer
         "ec2:DescribeInstances": 2,
         "ec2:DescribeInstanceTypes": 1,
         "cloudwatch:ListMetrics": 1,
-        "cloudwatch:GetMetricData": 1,
+        "cloudwatch:GetMetricData": 2,
     }
     _, after = user.run("costs", "--by", "machine")
     assert Decimal(after["totals"]["idle"]) == pytest.approx(
@@ -197,7 +197,7 @@ def test_starts_and_stops_that_were_denied_are_asked_for_until_they_come(
     code, told = user.run("patrol", **strict)
     assert (code, told["gaps"]) == (0, [])
     assert aws.calls["cloudtrail:LookupEvents"] == 4
-    assert aws.calls["cloudwatch:GetMetricData"] == 1
+    assert aws.calls["cloudwatch:GetMetricData"] == 2
     assert told["backfill"]["from"] is not None
     _, after = user.run("costs", "--by", "machine")
     more = Decimal(after["totals"]["total"]) - Decimal(before["totals"]["total"])
