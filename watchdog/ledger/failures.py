@@ -21,6 +21,10 @@ class LedgerUrlError(LedgerError):
     exit_code = 2
 
 
+class LedgerBusyError(LedgerError):
+    """Somebody else rewrites the same table at the same time. Nothing was changed."""
+
+
 FOREIGN = (DeltaError, BaseError, duckdb.Error, OSError)
 """What the libraries below raise. A missing bucket or object is an `OSError` of obstore's."""
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from watchdog.ledger.compaction import compact
+from watchdog.ledger.compaction import Place, Tidying, compact
 from watchdog.ledger.datafiles import written
 from watchdog.ledger.delta import DeltaTables
 from watchdog.ledger.engine import Engine, at_microsecond
@@ -22,6 +22,8 @@ from watchdog.ledger.views import RAW, query
 if TYPE_CHECKING:
     import duckdb
     import pandas as pd
+
+PLAIN = Tidying()
 
 __all__ = ["FoldResult", "Ledger", "LedgerError", "LedgerUrlError"]
 
@@ -116,22 +118,17 @@ class Ledger:
 
         return pd.DataFrame([self._info(table) for table in TABLES.values()])
 
-    def compact(self) -> pd.DataFrame:
-        """Make the tables small: newest rows only, one file a partition, old files deleted."""
+    def compact(self, tidying: Tidying = PLAIN) -> pd.DataFrame:
+        """Make the tables small: newest rows only, one file a partition, old files deleted.
+
+        Raises `LedgerBusyError` where another process does so at the same time.
+        """
         import pandas as pd  # noqa: PLC0415
 
-        self._refuse_if_read_only("tables")
+        if not tidying.dry_run:
+            self._refuse_if_read_only("tables")
         with told_as(f"ledger {self.url} cannot be compacted"):
-            done = [
-                compact(
-                    table,
-                    location=self._location,
-                    objects=self._objects,
-                    tables=self._tables,
-                    engine=self._engine,
-                )
-                for table in TABLES.values()
-            ]
+            done = [compact(table, self._place, tidying) for table in TABLES.values()]
         return pd.DataFrame(done)
 
     def export(self, what: str, target: Path, format: str) -> int:  # noqa: A002 - the CLI's word
@@ -141,6 +138,15 @@ class Ledger:
         asked = query(what)
         return export(
             self._engine, relation, asked.sql, asked.values({}), target=target, kind=format
+        )
+
+    @property
+    def _place(self) -> Place:
+        return Place(
+            location=self._location,
+            objects=self._objects,
+            tables=self._tables,
+            engine=self._engine,
         )
 
     @property
