@@ -1,5 +1,7 @@
 """`spend-watchdog ledger`: the store itself."""
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,10 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from watchdog.cli import options, output
-from watchdog.settings import Settings, load_settings
+from watchdog.settings import (
+    LEAST_THIN_AFTER,
+    LEAST_VACUUM_AFTER,
+    Settings,
+    load_settings,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from watchdog.ledger.tidying import Tidying
 
 app = typer.Typer(no_args_is_help=True, help="The store: what it holds; compact it, export it.")
 
@@ -38,15 +47,90 @@ def info(
 @app.command()
 def compact(
     *,
+    thin_after: Annotated[
+        timedelta | None,
+        typer.Option(
+            parser=options.duration,
+            metavar="D",
+            help="Make readings older than D coarse: rows of at most an hour. [default: 90d]",
+            show_default=False,
+        ),
+    ] = None,
+    vacuum_after: Annotated[
+        timedelta | None,
+        typer.Option(
+            parser=options.duration,
+            metavar="D",
+            help="Delete files that nothing refers to since D. [default: 7d]",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
+    ] = False,
     config: options.Config = None,
     ledger: options.LedgerUrl = None,
     json: options.Json = False,
 ) -> None:
-    """Rewrite small files as large ones. Safe beside a patrol."""
-    from watchdog.composition import open_ledger  # noqa: PLC0415 - heavy, and not for --help
+    """Rewrite small files as large ones, thin old readings, delete old files.
 
+    Safe beside a patrol. Runs, events and charges are never thinned.
+    """
+    from watchdog.composition import care_of, open_ledger  # noqa: PLC0415 - heavy, not for --help
+
+    _refuse_short("--thin-after", thin_after, LEAST_THIN_AFTER)
+    _refuse_short("--vacuum-after", vacuum_after, LEAST_VACUUM_AFTER)
     settings = load_settings(config, ledger=ledger)
-    _print(settings, open_ledger(settings).compact(), json=json)
+    care = care_of(settings)
+    care = replace(
+        care,
+        thin_after=thin_after or care.thin_after,
+        vacuum_after=vacuum_after or care.vacuum_after,
+    )
+    tidying = care.tidying(datetime.now(UTC), dry_run=dry_run)
+    done = open_ledger(settings, read_only=dry_run).compact(tidying)
+    if json:
+        from watchdog.frames import as_rows  # noqa: PLC0415
+
+        output.print_json(
+            {
+                "ledger": settings.ledger,
+                "dry_run": dry_run,
+                "thinned_before": str(tidying.thin_before),
+                "tables": as_rows(done),
+            }
+        )
+    else:
+        _show_done(settings, done, tidying)
+
+
+def _refuse_short(option: str, told: timedelta | None, least: timedelta) -> None:
+    if told is not None and told < least:
+        raise typer.BadParameter(f"{option} must be at least {least.days}d")
+
+
+def _show_done(settings: Settings, done: "pd.DataFrame", tidying: "Tidying") -> None:
+    """Before and after side by side, as narrow as a terminal."""
+    import pandas as pd  # noqa: PLC0415 - heavy
+
+    from watchdog.frames import as_rows, as_table  # noqa: PLC0415
+
+    lines = [
+        {"table": row["table"]}
+        | {
+            what: f"{row[f'{what}_before']} → {_known(row[f'{what}_after'])}"
+            for what in ("rows", "files", "bytes")
+        }
+        | {"old files deleted": row["old_files_deleted"]}
+        for row in as_rows(done)
+    ]
+    title = "what would be done" if tidying.dry_run else "what was done"
+    output.show(as_table(pd.DataFrame(lines), title=f"Ledger {settings.ledger}: {title}"))
+    output.notice(f"readings from before {tidying.thin_before} are thinned")
+
+
+def _known(value: object) -> object:
+    return "?" if value is None else value
 
 
 @app.command()

@@ -10,7 +10,7 @@ rows that were superseded, and an overwrite needs tables that anyone may overwri
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 from deltalake import DeltaTable
 
@@ -21,24 +21,11 @@ from watchdog.ledger.engine import Engine
 from watchdog.ledger.location import Location
 from watchdog.ledger.objects import Objects
 from watchdog.ledger.tables import MACHINES, READINGS, Table
+from watchdog.ledger.tidying import Tidying
 from watchdog.ledger.views import query
 
 COMPACT, THINNED = "compact", "thinned"
 """The names of compacted files, and of those whose readings are thinned, begin with it."""
-WEEK = timedelta(days=7)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tidying:
-    """What a compaction does beyond making files large."""
-
-    thin_before: date | None = None
-    """Readings of days before it become stretches of at most an hour; None: none do."""
-    limits: PhaseLimits = PhaseLimits()
-    """When a GPU works, by which a stretch begins and ends."""
-    vacuum_after: timedelta = WEEK
-    """How long a file that was replaced stays for those who still read it."""
-    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

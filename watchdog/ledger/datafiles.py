@@ -23,7 +23,6 @@ from watchdog.ledger.location import Location
 from watchdog.ledger.objects import Objects
 from watchdog.ledger.tables import Table
 
-
 NO_VALUES: Mapping[str, object] = MappingProxyType({})
 DIGITS = 16
 """Of the SHA-256 of its bytes, in each file's name: nobody changes a file unseen."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from watchdog.ledger.compaction import Place, Tidying, compact
+from watchdog.ledger.compaction import Place, compact
 from watchdog.ledger.datafiles import written
 from watchdog.ledger.delta import DeltaTables
 from watchdog.ledger.engine import Engine, at_microsecond
@@ -17,6 +17,7 @@ from watchdog.ledger.incoming import registered
 from watchdog.ledger.location import Location, located
 from watchdog.ledger.objects import Objects
 from watchdog.ledger.tables import TABLES, Table
+from watchdog.ledger.tidying import Tidying
 from watchdog.ledger.views import RAW, query
 
 if TYPE_CHECKING:
@@ -98,6 +99,18 @@ class Ledger:
 
     def get_object(self, key: str) -> bytes:
         return self._objects.get(key)
+
+    def remove_objects(self, keys: Sequence[str]) -> None:
+        """What is gone already is no error."""
+        self._refuse_if_read_only("a removal")
+        if keys:
+            self._objects.remove(keys)
+
+    def patrols_told(self) -> int:
+        """How many rows the patrols' table holds, by its log alone: no data is read."""
+        table = TABLES["patrols"]
+        with told_as(f"ledger {self.url}: {table.name} cannot be read"):
+            return sum(file.rows for file in self._tables.files(table))
 
     def drop_in_inbox(self, kind: str, rows: Sequence[Mapping[str, object]]) -> str:
         """Leave rows of the table `kind` for the next writer; the key under which they lie.

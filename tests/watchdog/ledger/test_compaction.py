@@ -24,12 +24,13 @@ from tests.watchdog.ledger.facts import (
     reading,
     run,
 )
-from watchdog.ledger.compaction import Tidying, compact
+from watchdog.ledger.compaction import compact
 from watchdog.ledger.datafiles import written
 from watchdog.ledger.delta import files_of
 from watchdog.ledger.failures import LedgerBusyError
 from watchdog.ledger.store import Ledger
 from watchdog.ledger.tables import EVENTS, READINGS, TABLES
+from watchdog.ledger.tidying import Tidying
 from watchdog.ledger.views import query
 
 LATER = NOW + timedelta(minutes=15)
