@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     from watchdog.ledger.tidying import Tidying
 
-app = typer.Typer(no_args_is_help=True, help="The store: what it holds; compact it, export it.")
+app = typer.Typer(
+    no_args_is_help=True, help="The store: what it holds; verify, compact, export it."
+)
 
 
 class ExportFormat(StrEnum):
@@ -131,6 +133,35 @@ def _show_done(settings: Settings, done: "pd.DataFrame", tidying: "Tidying") -> 
 
 def _known(value: object) -> object:
     return "?" if value is None else value
+
+
+@app.command()
+def verify(
+    *,
+    config: options.Config = None,
+    ledger: options.LedgerUrl = None,
+    json: options.Json = False,
+) -> None:
+    """Read everything and say what is wrong, a line each. Exit codes: 0 fine, 1 broken."""
+    from watchdog.composition import open_ledger  # noqa: PLC0415 - heavy, and not for --help
+    from watchdog.frames import as_rows  # noqa: PLC0415
+
+    settings = load_settings(config, ledger=ledger)
+    checks = as_rows(open_ledger(settings, read_only=True).verify())
+    is_sound = all(check["state"] != "broken" for check in checks)
+    if json:
+        output.print_json(
+            {
+                "schema": "spend-watchdog/ledger-verify/1",
+                "ledger": settings.ledger,
+                "sound": is_sound,
+                "checks": checks,
+            }
+        )
+    else:
+        for check in checks:
+            typer.echo(f"{check['state']:<6}  {check['what']}: {check['told']}")
+    raise typer.Exit(0 if is_sound else 1)
 
 
 @app.command()

@@ -16,26 +16,15 @@ from deltalake import DeltaTable
 
 from policies.grids import PhaseLimits
 from watchdog.ledger.datafiles import NO_VALUES, DataFile, written
-from watchdog.ledger.delta import DeltaTables, files_of
+from watchdog.ledger.delta import files_of
 from watchdog.ledger.engine import Engine
-from watchdog.ledger.location import Location
-from watchdog.ledger.objects import Objects
+from watchdog.ledger.place import Place
 from watchdog.ledger.tables import MACHINES, READINGS, Table
 from watchdog.ledger.tidying import Tidying
 from watchdog.ledger.views import query
 
 COMPACT, THINNED = "compact", "thinned"
 """The names of compacted files, and of those whose readings are thinned, begin with it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where the tables are, and what reads and writes them."""
-
-    location: Location
-    objects: Objects
-    tables: DeltaTables
-    engine: Engine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from math import ceil
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
@@ -178,7 +178,7 @@ class DeltaTables:
         """Which file of the log is broken."""
         keys = [k for k in self._objects.keys(f"{table.name}/_delta_log") if k.endswith(".json")]
         for key in keys[-LOGS_LOOKED_AT:]:
-            if not _whole(self._objects.get(key)):
+            if not is_whole(self._objects.get(key)):
                 if key == keys[-1]:
                     return f"{self._place(table)}: {_cut(key)}"
                 return f"{self._place(table)}: {key} is damaged: restore it from a backup"
@@ -194,10 +194,18 @@ class DeltaTables:
 def files_of(table: Table, delta: DeltaTable) -> list[DataFile]:
     """The files that hold the table, as this handle knows it."""
     found = delta.get_add_actions(flatten=True)
-    told = [found.column(name).to_pylist() for name in ("path", "size_bytes", "num_records")]
+    told: list[list[Any]] = [
+        list(found.column(name).to_pylist()) for name in ("path", "size_bytes", "num_records")
+    ]
     days: list[object] = [None] * len(told[0])
     if table.partitions:
         days = list(found.column("partition.date").to_pylist())
+    if None in told[2]:
+        path = told[0][told[2].index(None)]
+        raise LedgerError(
+            f"table {table.name}: its log does not say how many rows {path} has: restore"
+            f" {table.name}/_delta_log from a backup"
+        )
     return [
         DataFile(
             path=path,
@@ -234,7 +242,8 @@ def _cut(key: str) -> str:
     )
 
 
-def _whole(body: bytes) -> bool:
+def is_whole(body: bytes) -> bool:
+    """Whether the body is a commit, JSON line by line."""
     lines = body.split(b"\n")
     try:
         return bool([json.loads(line) for line in lines if line.strip()])

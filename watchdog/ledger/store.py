@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from watchdog.ledger.compaction import Place, compact
+from watchdog.ledger.compaction import compact
 from watchdog.ledger.datafiles import written
 from watchdog.ledger.delta import DeltaTables
 from watchdog.ledger.engine import Engine, at_microsecond
@@ -16,6 +17,7 @@ from watchdog.ledger.inbox import FoldResult, drop, fold
 from watchdog.ledger.incoming import registered
 from watchdog.ledger.location import Location, located
 from watchdog.ledger.objects import Objects
+from watchdog.ledger.place import Place
 from watchdog.ledger.tables import TABLES, Table
 from watchdog.ledger.tidying import Tidying
 from watchdog.ledger.views import RAW, query
@@ -143,6 +145,18 @@ class Ledger:
         with told_as(f"ledger {self.url} cannot be compacted"):
             done = [compact(table, self._place, tidying) for table in TABLES.values()]
         return pd.DataFrame(done)
+
+    def verify(self) -> pd.DataFrame:
+        """Everything that can be wrong with a ledger, looked at: `what`, `state` and `told`.
+
+        `state` is `fine`, `note` or `broken`. Reads every file and changes nothing.
+        """
+        import pandas as pd  # noqa: PLC0415
+
+        from watchdog.ledger.verifying import verified  # noqa: PLC0415 - one command needs it
+
+        found = [asdict(check) for check in verified(self._place, self._show)]
+        return pd.DataFrame(found, columns=["what", "state", "told"])
 
     def export(self, what: str, target: Path, format: str) -> int:  # noqa: A002 - the CLI's word
         """Write a view, or with `raw_` before its name a table, to a file; how many rows."""
