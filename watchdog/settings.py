@@ -120,7 +120,8 @@ class PrometheusSettings(_Section):
 
 
 def _duration(value: object) -> object:
-    return parse_duration(value) if isinstance(value, str) else value
+    """A bare number would be seconds to some and days to others."""
+    return value if isinstance(value, timedelta) else parse_duration(str(value))
 
 
 LEAST_THIN_AFTER = timedelta(days=2)

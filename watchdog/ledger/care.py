@@ -57,8 +57,8 @@ def _done(ledger: Ledger, tidying: Tidying, claim: str, older: Sequence[str]) ->
         ledger.compact(tidying)
     except LedgerBusyError:
         return None
-    except LedgerError as error:
+    except Exception as error:  # noqa: BLE001 - whatever it was, the patrol stands and tells it
         ledger.remove_objects([claim])
-        return str(error)
+        return str(error) if isinstance(error, LedgerError) else f"{type(error).__name__}: {error}"
     ledger.remove_objects([each for each in older if each != claim])
     return None

@@ -96,7 +96,10 @@ class DeltaTables:
             self._write(seen, table, actions, properties)
         except LedgerError as error:
             if isinstance(error.__cause__, CommitFailedError):
-                raise LedgerBusyError(f"{error}") from error
+                raise LedgerBusyError(
+                    f"{self._place(table)}: somebody else compacts it at the same time; nothing was"
+                    " changed: run the command again, if it is still needed"
+                ) from error
             raise
         with told_as(f"{self._place(table)} cannot be read"):
             seen.update_incremental()

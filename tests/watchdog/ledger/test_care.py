@@ -160,3 +160,16 @@ def test_a_failure_is_told_and_the_patrol_stands(ledger: Ledger) -> None:
     mended = patrol(parts(ledger, care=each_time), now=NOW + timedelta(minutes=10))
     assert mended.gaps == ()
     assert ledger.objects(CLAIMS) == ["care/000000000003"]
+
+
+def test_whatever_breaks_it_the_patrol_stands(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Ledger, tidying: Any) -> None:
+        del self, tidying
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(Ledger, "compact", broken)
+    report = patrol(parts(ledger, care=LedgerCare(every=1)), now=NOW)
+    assert [gap.why for gap in report.gaps] == ["MemoryError: no room"]
+    assert ledger.objects(CLAIMS) == []

@@ -1,7 +1,10 @@
 """Thinned readings: fewer rows, and every question about the past gets the same answer."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -174,6 +177,41 @@ def test_a_dry_run_tells_and_changes_nothing(ledger: Ledger) -> None:
     assert ledger.info().equals(before)
     assert len(ledger.compact(TIDYING)) == len(before)
     assert len(ledger.rows("readings")) == 2
+
+
+@pytest.mark.slow
+def test_several_who_thin_at_once_count_no_byte_twice(tmp_path: Path) -> None:
+    ledger = Ledger.open(str(tmp_path))
+    days_old = [100 + day for day in range(6)]
+    told = [
+        reading(60 * 24 * day + 5 * n, sent_bytes=1.0) for day in days_old for n in range(1, 73)
+    ]
+    for row in range(0, len(told), 40):
+        ledger.append("readings", told[row : row + 40])
+    code = (
+        "import sys\n"
+        "from tests.watchdog.ledger.facts import reading\n"
+        "from tests.watchdog.ledger.test_thinning import TIDYING\n"
+        "from watchdog.ledger.failures import LedgerBusyError\n"
+        "from watchdog.ledger.store import Ledger\n"
+        "ledger = Ledger.open(sys.argv[1])\n"
+        "for n in range(8):\n"
+        "    ledger.append('readings', [reading(5 * n, sent_bytes=1.0, gpu=sys.argv[2])])\n"
+        "    try:\n"
+        "        ledger.compact(TIDYING)\n"
+        "    except LedgerBusyError as error:\n"
+        "        assert 'somebody else compacts it at the same time' in str(error)\n"
+    )
+    workers = [
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path), name]) for name in ("a", "b")
+    ]
+    assert [worker.wait(timeout=120) for worker in workers] == [0, 0]
+
+    ledger.compact(TIDYING)
+    rows: list[Row] = list(ledger.rows("raw_readings"))
+    assert sum(row["sent_bytes"] for row in rows) == len(told) + 16
+    assert len(rows) == len(days_old) * 6 + 16
+    assert set(ledger.verify()["state"]) <= {"fine", "note"}
 
 
 @st.composite

@@ -24,7 +24,9 @@ from tests.watchdog.ledger.facts import (
     reading,
     run,
 )
+from watchdog.ledger import verifying
 from watchdog.ledger.store import Ledger
+from watchdog.ledger.views import Query, query
 
 
 def scope(until: str, region: str = "us-east-1") -> dict[str, str]:
@@ -285,3 +287,16 @@ def test_it_changes_nothing(ledger: Ledger) -> None:
     before = state()
     found(ledger)
     assert state() == before
+
+
+def test_a_view_that_shows_superseded_rows(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a view would that forgot its key."""
+
+    def forgetful(name: str) -> Query:
+        return query(name if name.startswith("raw_") else f"raw_{name}")
+
+    monkeypatch.setattr(verifying, "query", forgetful)
+    faults = found(ledger)
+    assert "keys of charges: the view shows 12 rows of a key twice" in faults
+    assert any("6 hours counted twice" in f or "3 hours counted twice" in f for f in faults)
+    assert any("ListCost: the view adds up to 294.95" in fault for fault in faults)
