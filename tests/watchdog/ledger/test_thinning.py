@@ -273,9 +273,7 @@ def figures(ledger: Ledger, boot: int) -> dict[str, Any]:
     }
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(rows=days(), boot=st.sampled_from([0, 5, 40, 60, 95]))
 def test_no_question_about_the_past_gets_another_answer(
     tmp_path_factory: pytest.TempPathFactory, rows: list[Row], boot: int
