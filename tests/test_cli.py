@@ -249,3 +249,14 @@ def test_ledger_info_and_export(shell: Shell, tmp_path: Path) -> None:
     assert shell("ledger", "export", "patrols", "patrols.csv").code == 0
     assert (tmp_path / "patrols.csv").read_text().startswith("patrol_id")
     assert shell("ledger", "compact").code == 0
+    told = shell("ledger", "compact", "--thin-after", "30d", "--dry-run", "--json").json
+    assert told["dry_run"] is True
+    assert {row["old_files_deleted"] for row in told["tables"]} == {0}
+    assert shell("ledger", "compact", "--thin-after", "1h").code == 2
+    sound = shell("ledger", "verify", "--json")
+    assert (sound.code, sound.json["sound"]) == (0, True)
+    for file in (tmp_path / "ledger/patrols").glob("*.parquet"):
+        file.unlink()
+    broken = shell("ledger", "verify")
+    assert broken.code == 1
+    assert "broken  patrols: patrols/" in broken.out

@@ -11,6 +11,7 @@ from policies.pack_names import PACKS
 from policies.rules import Policy, PolicyError, load_pack, load_policy
 from providers.base import Inventory, ProviderUnavailable
 from providers.registry import available
+from watchdog.ledger.tidying import LedgerCare
 from watchdog.mapping import NO_MAPPING, MappingError, WorkloadMapping, load_mapping
 from watchdog.patrol import Parts
 
@@ -26,6 +27,11 @@ def open_ledger(settings: Settings, *, read_only: bool = False) -> Ledger:
     from watchdog.ledger.store import Ledger  # noqa: PLC0415 - heavy, and not for --help
 
     return Ledger.open(settings.ledger, read_only=read_only)
+
+
+def care_of(settings: Settings) -> LedgerCare:
+    told = settings.ledger_care
+    return LedgerCare(every=told.every, thin_after=told.thin_after, vacuum_after=told.vacuum_after)
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -99,6 +105,7 @@ def parts_of(settings: Settings, *, alerts: bool, progress: Progress) -> Parts:
         ledger=open_ledger(settings),
         notifiers=notifiers_of(settings) if alerts else (),
         accepted_gaps=settings.accepted_gaps,
+        care=care_of(settings),
         version=version("cloud-spend-watchdog"),
         progress=progress,
     )

@@ -31,6 +31,7 @@ from watchdog.conclude import (
 from watchdog.costs.remetering import as_well_known
 from watchdog.costs.versions import version_of
 from watchdog.gather import BACKFILL, Gathered, Monitoring, Progress, gather
+from watchdog.ledger.tidying import LedgerCare
 from watchdog.mapping import NO_MAPPING, WorkloadMapping
 from watchdog.past_readings import with_past_readings
 from watchdog.patrol_report import BackfillLine, CostOfWatching, PatrolReport
@@ -62,6 +63,8 @@ class Parts:
     notifiers: Sequence[Notifier] = ()
     accepted_gaps: Sequence[str] = ()
     limits: PhaseLimits = DEFAULT_LIMITS
+    care: LedgerCare | None = None
+    """How the ledger is cared for once the patrol is over; None: not by this patrol."""
     version: str = "unknown"
     progress: Progress = _silent
 
@@ -116,7 +119,7 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
         backfill=_backfill(gathered, accounted, now),
     )
     parts.progress("telling")
-    return _closed(parts, _told(parts, report), gathered, began)
+    return _cared(parts, _closed(parts, _told(parts, report), gathered, began))
 
 
 def accepted(gap: Gap, patterns: Sequence[str]) -> bool:
@@ -222,3 +225,18 @@ def _closed(parts: Parts, report: PatrolReport, gathered: Gathered, began: float
     )
     parts.ledger.append("patrols", [row])
     return replace(report, cost_of_watching=replace(report.cost_of_watching, seconds=seconds))
+
+
+def _cared(parts: Parts, report: PatrolReport) -> PatrolReport:
+    """Last of all, for it may fail: then the patrol stands, and tells of it."""
+    if parts.care is None:
+        return report
+    from watchdog.ledger.care import tend  # noqa: PLC0415 - heavy, and not for --help
+
+    trouble = tend(parts.ledger, parts.care, now=report.at)
+    if trouble is None:
+        return report
+    gap = Gap(provider="ledger", what="ledger care", why=trouble)
+    if accepted(gap, parts.accepted_gaps):
+        return report
+    return replace(report, gaps=(*report.gaps, gap))

@@ -6,6 +6,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from datetime import timedelta
 from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 import platformdirs
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -30,6 +32,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from policies.durations import parse_duration
 from providers.prometheus.joining import JOIN_LABELS
 from watchdog.settings_paths import beside
 
@@ -126,6 +129,32 @@ class _FileSource(TomlConfigSettingsSource):
         return beside(file.parent, told) if isinstance(file, Path) else told
 
 
+def _duration(value: object) -> object:
+    """A bare number would be seconds to some and days to others."""
+    return value if isinstance(value, timedelta) else parse_duration(str(value))
+
+
+LEAST_THIN_AFTER = timedelta(days=2)
+"""Patrols read the last day again, interval by interval."""
+LEAST_VACUUM_AFTER = timedelta(days=1)
+"""A reader or writer that began before must be through."""
+
+
+class LedgerCareSettings(_Section):
+    """Compaction that patrols do by themselves. Runs, events and charges are never thinned."""
+
+    every: int = Field(default=24, ge=0)
+    """Patrols from one time to the next; 0: never."""
+    thin_after: Annotated[timedelta, BeforeValidator(_duration)] = Field(
+        default=timedelta(days=90), ge=LEAST_THIN_AFTER
+    )
+    """Readings older than this become rows of at most an hour."""
+    vacuum_after: Annotated[timedelta, BeforeValidator(_duration)] = Field(
+        default=timedelta(days=7), ge=LEAST_VACUUM_AFTER
+    )
+    """How long a replaced file stays for those who still read it."""
+
+
 class Settings(BaseSettings):
     """Everything that can be set; a field's name is the key in the file and the environment."""
 
@@ -152,6 +181,7 @@ class Settings(BaseSettings):
     aws: AwsSettings = AwsSettings()
     local: LocalSettings = LocalSettings()
     prometheus: PrometheusSettings = PrometheusSettings()
+    ledger_care: LedgerCareSettings = LedgerCareSettings()
 
     @field_validator("providers", "regions", "accepted_gaps", mode="before")
     @classmethod

@@ -41,6 +41,12 @@ policy = "observe"
 # channel = "C0123456789"
 # The token belongs in the environment: SPEND_WATCHDOG_SLACK__TOKEN
 
+[ledger_care]
+# Patrols compact the ledger by themselves. Runs, events and charges are never thinned.
+# every = 24             # patrols from one time to the next; 0: never
+# thin_after = "90d"     # older readings become rows of at most an hour
+# vacuum_after = "7d"    # replaced files stay that long for those who still read them
+
 [prometheus]
 # A Prometheus that scrapes dcgm-exporter; its labels say which machine a GPU belongs to.
 # url = "http://prometheus:9090"

@@ -174,3 +174,26 @@ def test_a_mapping_that_is_no_path_is_one_clear_line() -> None:
 def test_an_empty_region_is_refused(regions: tuple[str, ...]) -> None:
     with pytest.raises(SettingsError, match="regions: an empty name is no region: leave it out"):
         load_settings(regions=regions)
+
+
+def test_the_care_of_the_ledger_is_set_by_durations(monkeypatch: pytest.MonkeyPatch) -> None:
+    written('[ledger_care]\nevery = 0\nthin_after = "30d"\n')
+    monkeypatch.setenv("SPEND_WATCHDOG_LEDGER_CARE__VACUUM_AFTER", "48h")
+    care = load_settings().ledger_care
+    assert (care.every, care.thin_after.days, care.vacuum_after.days) == (0, 30, 2)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("every = -1", "every: input should be greater than or equal to 0"),
+        ('thin_after = "1d"', "thin_after: input should be greater than or equal to 2 days"),
+        ('vacuum_after = "5m"', "vacuum_after: input should be greater than or equal to 1 day"),
+        ('vacuum_after = "soon"', "vacuum_after: must be a duration such as 90s, 15m, 6h or 3d"),
+        ("thin_after = true", "thin_after: must be a duration such as"),
+        ("thin_after = 9999999", "thin_after: must be a duration such as"),
+    ],
+)
+def test_care_that_would_lose_something_is_one_clear_line(line: str, message: str) -> None:
+    written(f"[ledger_care]\n{line}\n")
+    assert refused().startswith(f"spend-watchdog.toml:2: ledger_care.{message}")

@@ -1,11 +1,15 @@
-"""The mapping file that `init` prints must be one that a patrol takes."""
+"""What `init` writes and prints must be what a patrol takes."""
+
+import re
+from pathlib import Path
 
 import pytest
 
 from tests.builders import NOW, machine
 from watchdog.attribution import matches
 from watchdog.mapping import load_mapping
-from watchdog.starting import mapping_text
+from watchdog.settings import LedgerCareSettings, load_settings
+from watchdog.starting import mapping_text, settings_text
 
 
 @pytest.mark.parametrize(
@@ -25,3 +29,12 @@ def test_whatever_a_machine_is_called_its_entry_matches_it(name: str) -> None:
     one = machine(name)
     (entry,) = load_mapping(mapping_text([one], NOW), "mapping.yaml").entries
     assert matches(entry, one)
+
+
+def test_the_care_that_the_settings_file_shows_is_the_default(tmp_path: Path) -> None:
+    text = settings_text("somewhere").partition("[ledger_care]")[2].partition("[prometheus]")[0]
+    shown = re.findall(r"^# (\w+ = \S+)", text, re.MULTILINE)
+    assert len(shown) == len(LedgerCareSettings.model_fields)
+    file = tmp_path / "settings.toml"
+    file.write_text("\n".join(["[ledger_care]", *shown]), encoding="utf-8")
+    assert load_settings(file).ledger_care == LedgerCareSettings()

@@ -1,5 +1,7 @@
 """`spend-watchdog ledger`: the store itself."""
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,14 +9,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from watchdog.cli import options, output, reading
-from watchdog.settings import load_settings
+from watchdog.settings import (
+    LEAST_THIN_AFTER,
+    LEAST_VACUUM_AFTER,
+    load_settings,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from watchdog.ledger.store import Ledger
+    from watchdog.ledger.tidying import Tidying
 
-app = typer.Typer(no_args_is_help=True, help="The store: what it holds; compact it, export it.")
+app = typer.Typer(
+    no_args_is_help=True, help="The store: what it holds; verify, compact, export it."
+)
 
 
 class ExportFormat(StrEnum):
@@ -39,20 +48,125 @@ def info(
 @app.command()
 def compact(
     *,
+    thin_after: Annotated[
+        timedelta | None,
+        typer.Option(
+            parser=options.duration,
+            metavar="D",
+            help="Make readings older than D coarse: rows of at most an hour. [default: 90d]",
+            show_default=False,
+        ),
+    ] = None,
+    vacuum_after: Annotated[
+        timedelta | None,
+        typer.Option(
+            parser=options.duration,
+            metavar="D",
+            help="Delete files that nothing refers to since D. [default: 7d]",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
+    ] = False,
     config: options.Config = None,
     ledger: options.LedgerUrl = None,
     json: options.Json = False,
 ) -> None:
-    """Rewrite small files as large ones. Safe beside a patrol."""
-    from watchdog.composition import open_ledger  # noqa: PLC0415 - heavy, and not for --help
+    """Rewrite small files as large ones, thin old readings, delete old files.
+
+    Safe beside a patrol. Runs, events and charges are never thinned.
+    """
+    from watchdog.composition import care_of, open_ledger  # noqa: PLC0415 - heavy, not for --help
+
+    _refuse_short("--thin-after", thin_after, LEAST_THIN_AFTER)
+    _refuse_short("--vacuum-after", vacuum_after, LEAST_VACUUM_AFTER)
+    settings = load_settings(config, ledger=ledger)
+    care = care_of(settings)
+    care = replace(
+        care,
+        thin_after=thin_after or care.thin_after,
+        vacuum_after=vacuum_after or care.vacuum_after,
+    )
+    tidying = care.tidying(datetime.now(UTC), dry_run=dry_run)
+    store = reading.opened(config, ledger)
+    if not store.exists():
+        if json:
+            output.print_json({"ledger": store.url, "dry_run": dry_run, "tables": []})
+        _tell_where_nothing_is(store)
+        return
+    done = open_ledger(settings, read_only=dry_run).compact(tidying)
+    if json:
+        from watchdog.frames import as_rows  # noqa: PLC0415
+
+        output.print_json(
+            {
+                "ledger": settings.ledger,
+                "dry_run": dry_run,
+                "thinned_before": str(tidying.thin_before),
+                "tables": as_rows(done),
+            }
+        )
+    else:
+        _show_done(store, done, tidying)
+
+
+def _refuse_short(option: str, told: timedelta | None, least: timedelta) -> None:
+    if told is not None and told < least:
+        raise typer.BadParameter(f"{option} must be at least {least.days}d")
+
+
+def _show_done(store: "Ledger", done: "pd.DataFrame", tidying: "Tidying") -> None:
+    """Before and after side by side, as narrow as a terminal."""
+    import pandas as pd  # noqa: PLC0415 - heavy
+
+    from watchdog.frames import as_rows  # noqa: PLC0415
+
+    lines = [
+        {"table": row["table"]}
+        | {
+            what: f"{row[f'{what}_before']} → {_known(row[f'{what}_after'])}"
+            for what in ("rows", "files", "bytes")
+        }
+        | {"old files deleted": row["old_files_deleted"]}
+        for row in as_rows(done)
+    ]
+    title = "what would be done" if tidying.dry_run else "what was done"
+    output.show_frame(pd.DataFrame(lines), title=f"Ledger {store.url}: {title}", first=("table",))
+    output.notice(f"readings from before {tidying.thin_before} are thinned")
+
+
+def _known(value: object) -> object:
+    return "?" if value is None else value
+
+
+@app.command()
+def verify(
+    *,
+    config: options.Config = None,
+    ledger: options.LedgerUrl = None,
+    json: options.Json = False,
+) -> None:
+    """Read everything and say what is wrong, a line each. Exit codes: 0 fine, 1 broken."""
+    from watchdog.frames import as_rows  # noqa: PLC0415 - heavy, and not for --help
 
     store = reading.opened(config, ledger)
-    if store.exists():
-        store = open_ledger(load_settings(config, ledger=ledger))
-        _print(store, store.compact(), json=json)
-    elif json:
-        output.print_json({"ledger": store.url, "tables": []})
+    checks = as_rows(store.verify()) if store.exists() else []
+    is_sound = all(check["state"] != "broken" for check in checks)
+    if json:
+        output.print_json(
+            {
+                "schema": "spend-watchdog/ledger-verify/1",
+                "ledger": store.url,
+                "sound": is_sound,
+                "checks": checks,
+            }
+        )
+    else:
+        for check in checks:
+            typer.echo(f"{check['state']:<6}  {check['what']}: {check['told']}")
     _tell_where_nothing_is(store)
+    raise typer.Exit(0 if is_sound else 1)
 
 
 @app.command()

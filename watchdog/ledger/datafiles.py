@@ -5,13 +5,16 @@ writer of deltalake 1.6.6 also prints a panic of its own. Until a commit names a
 it.
 """
 
+import hashlib
 import json
+import re
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 
 import duckdb
 
@@ -19,6 +22,11 @@ from watchdog.ledger.failures import told_as
 from watchdog.ledger.location import Location
 from watchdog.ledger.objects import Objects
 from watchdog.ledger.tables import Table
+
+NO_VALUES: Mapping[str, object] = MappingProxyType({})
+DIGITS = 16
+"""Of the SHA-256 of its bytes, in each file's name: nobody changes a file unseen."""
+_DIGEST = re.compile(rf"-([0-9a-f]{{{DIGITS}}})\.parquet$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,14 +50,18 @@ def written(
     objects: Objects,
     *,
     prefix: str = "part",
+    values: Mapping[str, object] = NO_VALUES,
 ) -> list[DataFile]:
-    """The rows of a query as files in the table's folder, one a partition."""
+    """The rows of a query as files in the table's folder, one a partition.
+
+    `values`: of the query's parameters.
+    """
     name = f"{prefix}-{uuid.uuid4().hex}"
     with (
         told_as(f"ledger {location.url}: {table.name} cannot be written"),
         _folder(table, location) as folder,
     ):
-        files = _copied(connection, select, table, folder, name)
+        files = _copied(connection, select, table, folder, name, values)
         if location.folder is None:
             for file in files:
                 objects.upload(f"{table.name}/{file.path}", folder / file.path)
@@ -57,7 +69,12 @@ def written(
 
 
 def _copied(
-    connection: duckdb.DuckDBPyConnection, select: str, table: Table, folder: Path, name: str
+    connection: duckdb.DuckDBPyConnection,
+    select: str,
+    table: Table,
+    folder: Path,
+    name: str,
+    values: Mapping[str, object],
 ) -> list[DataFile]:
     options = "format parquet, compression zstd, return_stats"
     target = folder
@@ -65,10 +82,11 @@ def _copied(
         options += f", partition_by (date), overwrite_or_ignore, filename_pattern '{name}-{{i}}'"
     else:
         target = folder / f"{name}.parquet"
-    copied = connection.execute(f"copy ({select}) to {quoted(str(target))} ({options})").fetchall()
+    copy = f"copy ({select}) to {quoted(str(target))} ({options})"
+    copied = connection.execute(copy, dict(values)).fetchall()
     return [
         DataFile(
-            path=Path(file).relative_to(folder).as_posix(),
+            path=_named_by_digest(Path(file)).relative_to(folder).as_posix(),
             size_bytes=size,
             rows=rows,
             partition=dict(partition or {}),
@@ -76,6 +94,20 @@ def _copied(
         for file, rows, size, _, _, partition, *_ in copied
         if rows
     ]
+
+
+def _named_by_digest(file: Path) -> Path:
+    return file.rename(file.with_name(f"{file.stem}-{digest(file.read_bytes())}.parquet"))
+
+
+def digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()[:DIGITS]
+
+
+def digest_in(path: str) -> str | None:
+    """What a file's bytes must hash to; None: its name does not say."""
+    found = _DIGEST.search(path)
+    return found[1] if found else None
 
 
 def quoted(text: str) -> str:

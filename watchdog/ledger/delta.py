@@ -5,22 +5,32 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from datetime import timedelta
+from math import ceil
+from typing import Any, NoReturn
 
-from deltalake import CommitProperties, DeltaTable
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
 from watchdog.ledger.datafiles import DataFile
-from watchdog.ledger.failures import LedgerError, NothingThereError, explained, told_as
+from watchdog.ledger.failures import (
+    LedgerBusyError,
+    LedgerError,
+    NothingThereError,
+    explained,
+    told_as,
+)
 from watchdog.ledger.location import Location
 from watchdog.ledger.objects import Objects
 from watchdog.ledger.tables import TABLES, Table
 
-RETRIES = CommitProperties(max_commit_retries=100)
+AT_MOST = 100
+"""Times that a commit is tried again while others commit."""
+RETRIES = CommitProperties(max_commit_retries=AT_MOST)
+REWRITE = "spend-watchdog/rewrite"
+"""Whoever replaces files says so by this name in the log. Two who do it at once are told by it."""
 PROPERTIES = {"delta.appendOnly": "true", "delta.checkpointInterval": "10"}
-KEPT_HOURS = 7 * 24
-"""How long a file that was replaced stays for those who still read it."""
 LOGS_LOOKED_AT = 200
 
 
@@ -62,63 +72,77 @@ class DeltaTables:
         self._refuse_cut_commit(table, held.table.version())
         return held.table
 
-    def commit(
-        self, table: Table, added: Sequence[DataFile], removed: Sequence[DataFile] = ()
-    ) -> None:
-        """Add files; or put files in the place of others that say the same.
+    def commit(self, table: Table, added: Sequence[DataFile]) -> None:
+        """Add files with new rows."""
+        self._write(self.fresh(table), table, [_add(each, new=True) for each in added], RETRIES)
 
-        A replacement takes away exactly the files that it names. What others append meanwhile is
-        none of them, and stays.
+    def snapshot(self, table: Table) -> DeltaTable:
+        """The table as it is now, by a handle of its own, for `replace`."""
+        self.fresh(table)  # says what is wrong, where something is
+        uri = self._location.table_uri(table.name)
+        return DeltaTable(uri, storage_options=self._location.storage_options())
+
+    def replace(
+        self,
+        table: Table,
+        seen: DeltaTable,
+        added: Sequence[DataFile],
+        removed: Sequence[DataFile],
+    ) -> None:
+        """Put files in the place of others that say the same; `seen` is then the table after it.
+
+        Takes away exactly the files that it names: what others append meanwhile is none of them,
+        and stays. Raises `LedgerBusyError` where somebody else replaced files since `seen` was
+        taken, for those may be the same ones.
         """
-        now_ms = time.time_ns() // 1_000_000
-        actions: list[AddAction | RemoveAction] = [
-            AddAction(f.path, f.size_bytes, f.partition, now_ms, not removed, f.stats)
-            for f in added
-        ]
-        actions += [
-            RemoveAction(
-                path=f.path,
-                data_change=False,
-                deletion_timestamp=now_ms,
-                size=f.size_bytes,
-                partition_values=dict(f.partition),
-            )
-            for f in removed
-        ]
-        delta = self.fresh(table)
+        actions = [_add(each, new=False) for each in added] + [_remove(each) for each in removed]
+        claim = Transaction(REWRITE, seen.version() + 1)
+        properties = CommitProperties(max_commit_retries=AT_MOST, app_transactions=[claim])
+        try:
+            self._write(seen, table, actions, properties)
+        except LedgerError as error:
+            if isinstance(error.__cause__, CommitFailedError):
+                raise LedgerBusyError(
+                    f"{self._place(table)}: somebody else compacts it at the same time; nothing was"
+                    " changed: run the command again, if it is still needed"
+                ) from error
+            raise
+        with told_as(f"{self._place(table)} cannot be read"):
+            seen.update_incremental()
+
+    def _write(
+        self,
+        delta: DeltaTable,
+        table: Table,
+        actions: Sequence[AddAction | RemoveAction],
+        properties: CommitProperties,
+    ) -> None:
         with told_as(f"{self._place(table)} cannot be written"):
             delta.create_write_transaction(
-                actions,
+                list(actions),
                 mode="append",
                 schema=delta.schema(),
                 partition_by=list(table.partitions),
-                commit_properties=RETRIES,
+                commit_properties=properties,
             )
 
     def files(self, table: Table) -> list[DataFile]:
         """The files that hold the table now."""
-        found = self.fresh(table).get_add_actions(flatten=True)
-        told = [found.column(name).to_pylist() for name in ("path", "size_bytes", "num_records")]
-        days: list[object] = [None] * len(told[0])
-        if table.partitions:
-            days = list(found.column("partition.date").to_pylist())
-        return [
-            DataFile(
-                path=path,
-                size_bytes=size,
-                rows=rows,
-                partition={"date": str(day)} if table.partitions else {},
-            )
-            for path, size, rows, day in zip(*told, days, strict=True)
-        ]
+        return files_of(table, self.fresh(table))
 
-    def vacuum(self, table: Table) -> int:
-        """Delete files that were replaced or never committed over a week ago; how many."""
+    def vacuum(self, table: Table, kept: timedelta, *, dry_run: bool = False) -> int:
+        """Delete files that were replaced or never committed so long ago; how many."""
+        hours = ceil(kept / timedelta(hours=1))
         delta = self.fresh(table)
         with told_as(f"{self._place(table)} cannot be tidied"):
-            if not delta.vacuum(KEPT_HOURS, dry_run=True, full=True):
-                return 0
-            return len(delta.vacuum(KEPT_HOURS, dry_run=False, full=True))
+            found = len(self._vacuumed(delta, hours, dry_run=True))
+            if found and not dry_run:
+                found = len(self._vacuumed(delta, hours, dry_run=False))
+        return found
+
+    def _vacuumed(self, delta: DeltaTable, hours: int, *, dry_run: bool) -> list[str]:
+        """`full`: what a killed writer left is in no log, and found only by listing."""
+        return delta.vacuum(hours, dry_run=dry_run, full=True, enforce_retention_duration=False)
 
     def _opened(self, table: Table, options: dict[str, str]) -> DeltaTable:
         delta = DeltaTable(self._location.table_uri(table.name), storage_options=options)
@@ -163,7 +187,7 @@ class DeltaTables:
         """Which file of the log is broken."""
         keys = [k for k in self._objects.keys(f"{table.name}/_delta_log") if k.endswith(".json")]
         for key in keys[-LOGS_LOOKED_AT:]:
-            if not _whole(self._objects.get(key)):
+            if not is_whole(self._objects.get(key)):
                 if key == keys[-1]:
                     return f"{self._place(table)}: {_cut(key)}"
                 return f"{self._place(table)}: {key} is damaged: restore it from a backup"
@@ -176,6 +200,50 @@ class DeltaTables:
         return f"ledger {self._location.url}: table {table.name}"
 
 
+def files_of(table: Table, delta: DeltaTable) -> list[DataFile]:
+    """The files that hold the table, as this handle knows it."""
+    found = delta.get_add_actions(flatten=True)
+    told: list[list[Any]] = [
+        list(found.column(name).to_pylist()) for name in ("path", "size_bytes", "num_records")
+    ]
+    days: list[object] = [None] * len(told[0])
+    if table.partitions:
+        days = list(found.column("partition.date").to_pylist())
+    if None in told[2]:
+        path = told[0][told[2].index(None)]
+        raise LedgerError(
+            f"table {table.name}: its log does not say how many rows {path} has: restore"
+            f" {table.name}/_delta_log from a backup"
+        )
+    return [
+        DataFile(
+            path=path,
+            size_bytes=size,
+            rows=rows,
+            partition={"date": str(day)} if table.partitions else {},
+        )
+        for path, size, rows, day in zip(*told, days, strict=True)
+    ]
+
+
+def _add(file: DataFile, *, new: bool) -> AddAction:
+    return AddAction(file.path, file.size_bytes, file.partition, _now_ms(), new, file.stats)
+
+
+def _remove(file: DataFile) -> RemoveAction:
+    return RemoveAction(
+        path=file.path,
+        data_change=False,
+        deletion_timestamp=_now_ms(),
+        size=file.size_bytes,
+        partition_values=dict(file.partition),
+    )
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
 def _cut(key: str) -> str:
     return (
         f"{key} is half-written, as after a power cut: move that file away to go on without what"
@@ -183,7 +251,8 @@ def _cut(key: str) -> str:
     )
 
 
-def _whole(body: bytes) -> bool:
+def is_whole(body: bytes) -> bool:
+    """Whether the body is a commit, JSON line by line."""
     lines = body.split(b"\n")
     try:
         return bool([json.loads(line) for line in lines if line.strip()])

@@ -31,6 +31,10 @@ class NothingThereError(LedgerError):
     """There is no ledger, or a table of it was never made."""
 
 
+class LedgerBusyError(LedgerError):
+    """Somebody else rewrites the same table at the same time. Nothing was changed."""
+
+
 FOREIGN = (DeltaError, BaseError, duckdb.Error, OSError)
 """What the libraries below raise. A missing bucket or object is an `OSError` of obstore's."""
 

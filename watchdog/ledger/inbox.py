@@ -76,6 +76,19 @@ def fold(objects: Objects, append: Append) -> FoldResult:
     return FoldResult(counts=dict(counts), problems=tuple(problems))
 
 
+def problems(objects: Objects) -> list[str]:
+    """One line an object that cannot be folded in. Nothing is moved."""
+    found = []
+    for key in objects.keys(INBOX):
+        body = None if key.startswith(f"{REJECTED}/") else objects.find(key)
+        try:
+            if body is not None:
+                _letter(key, body)
+        except _UnreadableError as error:
+            found.append(f"{key}: {error}")
+    return found
+
+
 def _opened(objects: Objects, keys: Sequence[str], problems: list[str]) -> list[_Letter]:
     """The objects that can be read. One that cannot is put aside, and a problem tells of it."""
     with ThreadPoolExecutor(max_workers=READERS) as pool:

@@ -55,9 +55,13 @@ class Objects:
 
     def keys(self, prefix: str) -> list[str]:
         """All keys in the folder `prefix`, sorted."""
+        return sorted(self.sizes(prefix))
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """The bytes of all objects in the folder `prefix`, by key."""
         with told_as(self._place(prefix, "cannot be listed")):
             found = obstore.list(self._store, prefix.rstrip("/") or None)
-            return sorted(each["path"] for chunk in found for each in chunk)
+            return {each["path"]: each["size"] for chunk in found for each in chunk}
 
     def folders(self) -> set[str]:
         """The folders at the top that hold something. In a bucket there are no others."""

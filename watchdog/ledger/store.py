@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,13 +17,17 @@ from watchdog.ledger.inbox import INBOX, FoldResult, drop, fold
 from watchdog.ledger.incoming import registered
 from watchdog.ledger.location import Location, located
 from watchdog.ledger.objects import Objects
+from watchdog.ledger.place import Place
 from watchdog.ledger.tables import TABLES, Table
+from watchdog.ledger.tidying import Tidying
 from watchdog.ledger.views import RAW, query
 
 if TYPE_CHECKING:
     import duckdb
     import pandas as pd
     from deltalake import DeltaTable
+
+PLAIN = Tidying()
 
 __all__ = ["FoldResult", "Ledger", "LedgerError", "LedgerUrlError"]
 
@@ -103,6 +108,18 @@ class Ledger:
     def get_object(self, key: str) -> bytes:
         return self._objects.get(key)
 
+    def remove_objects(self, keys: Sequence[str]) -> None:
+        """What is gone already is no error."""
+        self._refuse_if_read_only("a removal")
+        if keys:
+            self._objects.remove(keys)
+
+    def patrols_told(self) -> int:
+        """How many rows the patrols' table holds, by its log alone: no data is read."""
+        table = TABLES["patrols"]
+        with told_as(f"ledger {self.url}: {table.name} cannot be read"):
+            return sum(file.rows for file in self._tables.files(table))
+
     def drop_in_inbox(self, kind: str, rows: Sequence[Mapping[str, object]]) -> str:
         """Leave rows of the table `kind` for the next writer; the key under which they lie.
 
@@ -122,23 +139,30 @@ class Ledger:
 
         return pd.DataFrame([self._info(table) for table in TABLES.values()])
 
-    def compact(self) -> pd.DataFrame:
-        """Make the tables small: newest rows only, one file a partition, old files deleted."""
+    def compact(self, tidying: Tidying = PLAIN) -> pd.DataFrame:
+        """Make the tables small: newest rows only, one file a partition, old files deleted.
+
+        Raises `LedgerBusyError` where another process does so at the same time.
+        """
         import pandas as pd  # noqa: PLC0415
 
-        self._refuse_if_read_only("tables")
+        if not tidying.dry_run:
+            self._refuse_if_read_only("tables")
         with told_as(f"ledger {self.url} cannot be compacted"):
-            done = [
-                compact(
-                    table,
-                    location=self._location,
-                    objects=self._objects,
-                    tables=self._tables,
-                    engine=self._engine,
-                )
-                for table in TABLES.values()
-            ]
+            done = [compact(table, self._place, tidying) for table in TABLES.values()]
         return pd.DataFrame(done)
+
+    def verify(self) -> pd.DataFrame:
+        """Everything that can be wrong with a ledger, looked at: `what`, `state` and `told`.
+
+        `state` is `fine`, `note` or `broken`. Reads every file and changes nothing.
+        """
+        import pandas as pd  # noqa: PLC0415
+
+        from watchdog.ledger.verifying import verified  # noqa: PLC0415 - one command needs it
+
+        found = [asdict(check) for check in verified(self._place, self._show)]
+        return pd.DataFrame(found, columns=["what", "state", "told"])
 
     def export(self, what: str, target: Path, format: str) -> int:  # noqa: A002 - the CLI's word
         """Write a view, or with `raw_` before its name a table, to a file; how many rows."""
@@ -148,6 +172,15 @@ class Ledger:
         asked = query(what)
         return export(
             self._engine, relation, asked.sql, asked.values({}), target=target, kind=format
+        )
+
+    @property
+    def _place(self) -> Place:
+        return Place(
+            location=self._location,
+            objects=self._objects,
+            tables=self._tables,
+            engine=self._engine,
         )
 
     @property

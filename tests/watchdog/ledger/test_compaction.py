@@ -26,8 +26,11 @@ from tests.watchdog.ledger.facts import (
 )
 from watchdog.ledger.compaction import compact
 from watchdog.ledger.datafiles import written
+from watchdog.ledger.delta import files_of
+from watchdog.ledger.failures import LedgerBusyError
 from watchdog.ledger.store import Ledger
 from watchdog.ledger.tables import EVENTS, READINGS, TABLES
+from watchdog.ledger.tidying import Tidying
 from watchdog.ledger.views import query
 
 LATER = NOW + timedelta(minutes=15)
@@ -91,39 +94,44 @@ def test_what_is_compact_is_left_alone(ledger: Ledger) -> None:
     assert ledger.info().set_index("table")["files"]["readings"] == 3
 
 
-def test_an_append_between_reading_and_replacing_stays(anywhere: Callable[[], Ledger]) -> None:
-    ledger, other = anywhere(), anywhere()
-    told_twice(ledger)
+def rewritten(ledger: Ledger) -> Callable[[], None]:
+    """A compaction of the events that has read them and has yet to put its file in their place."""
     tables, engine = ledger._tables, ledger._engine
-    files = tables.files(EVENTS)
-    engine.show(EVENTS, tables.fresh(EVENTS), in_folder=ledger._location.folder is not None)
+    seen = tables.snapshot(EVENTS)
+    files = files_of(EVENTS, seen)
+    engine.show(EVENTS, seen, in_folder=ledger._location.folder is not None)
     added = written(
         engine.connection, query("events").sql, EVENTS, ledger._location, ledger._objects
     )
+    return lambda: tables.replace(EVENTS, seen, added, files)
+
+
+def test_an_append_between_reading_and_replacing_stays(anywhere: Callable[[], Ledger]) -> None:
+    ledger, other = anywhere(), anywhere()
+    told_twice(ledger)
+    replace = rewritten(ledger)
 
     other.append("events", [event("2"), event(observed_at=LATER, detail_json="newest")])
-    tables.commit(EVENTS, added, files)
+    replace()
 
     found = {row["n"]: row["detail_json"] for row in anywhere().rows("events")}
     assert found == {"finding/1": "newest", "2": None}
 
 
-def test_two_compactions_at_once_lose_and_show_nothing_twice(ledger: Ledger) -> None:
+def test_of_two_compactions_at_once_the_later_gives_up(anywhere: Callable[[], Ledger]) -> None:
+    ledger = anywhere()
     told_twice(ledger)
     before = everything(ledger)
-    tables, engine = ledger._tables, ledger._engine
-    files = tables.files(EVENTS)
-    engine.show(EVENTS, tables.fresh(EVENTS), in_folder=True)
-    added = written(
-        engine.connection, query("events").sql, EVENTS, ledger._location, ledger._objects
-    )
+    replace = rewritten(ledger)
 
-    Ledger.open(ledger.url).compact()
-    tables.commit(EVENTS, added, files)
+    anywhere().compact()
+    with pytest.raises(LedgerBusyError):
+        replace()
 
     assert everything(ledger) == before
-    ledger.compact()
     assert ledger.info().set_index("table")["rows"]["events"] == 1
+    ledger.compact()
+    assert everything(ledger) == before
 
 
 @pytest.mark.slow
@@ -144,13 +152,7 @@ def test_appends_beside_compactions_are_all_there(tmp_path: Path) -> None:
     compactions = 0
     while any(writer.poll() is None for writer in writers):
         for table in ("events", "charges"):
-            compact(
-                TABLES[table],
-                location=ledger._location,
-                objects=ledger._objects,
-                tables=ledger._tables,
-                engine=ledger._engine,
-            )
+            compact(TABLES[table], ledger._place, Tidying())
         compactions += 1
 
     assert [writer.returncode for writer in writers] == [0, 0]

@@ -1,0 +1,110 @@
+"""An account in which a patrol has to use every permission of the read-only role.
+
+Whoever declares another permission puts here what makes a patrol ask for it.
+"""
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from moto.ec2.models import ec2_backends
+
+from tests.moto_aws import ACCOUNT, LINUX, AwsServer, launch, put_metric
+
+REGION = "us-east-1"
+USER = "patrols"
+NEVER = 1_000_000
+"""So many requests moto lets pass before it asks who one is."""
+
+
+def furnish(aws: AwsServer) -> str:
+    """An idle machine that reports, and one on spot; the id of the former."""
+    ec2 = aws.client("ec2", REGION)
+    (machine,) = launch(ec2, "g5.xlarge", tags={"Name": "trainer-1"})
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    instance: Any = ec2_backends[ACCOUNT][REGION].get_instance(machine)
+    instance.launch_time = f"{now - timedelta(days=2):%Y-%m-%dT%H:%M:%S.000Z}"
+    ec2.request_spot_instances(
+        Type="persistent", LaunchSpecification={"ImageId": LINUX, "InstanceType": "g5.xlarge"}
+    )
+    begin = now - timedelta(minutes=now.minute % 5) - timedelta(hours=3)
+    for metric in ("nvidia_smi_utilization_gpu", "nvidia_smi_memory_used"):
+        put_metric(
+            aws.client("cloudwatch", REGION),
+            metric,
+            [0.0] * 36,
+            dimensions={"InstanceId": machine, "index": "0"},
+            started_at=begin,
+        )
+    _furnish_storage(aws)
+    return machine
+
+
+def _furnish_storage(aws: AwsServer) -> None:
+    """What costs without a GPU."""
+    ec2 = aws.client("ec2", REGION)
+    aws.client("s3", REGION).create_bucket(Bucket="checkpoints")
+    volume = ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=100, VolumeType="gp3")
+    ec2.create_snapshot(VolumeId=volume["VolumeId"])
+    address = ec2.allocate_address(Domain="vpc")
+    subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+    ec2.create_nat_gateway(SubnetId=subnet, AllocationId=address["AllocationId"])
+
+
+def only_this_region(aws: AwsServer) -> None:
+    """moto's accounts have all regions enabled, and each takes it a third of a second."""
+
+    def cut(body: bytes) -> bytes:
+        before, opening, rest = body.partition(b"<regionInfo>")
+        items, closing, after = rest.partition(b"</regionInfo>")
+        kept = [each for each in items.split(b"<item>") if f">{REGION}<".encode() in each]
+        return before + opening + b"".join(b"<item>" + each for each in kept) + closing + after
+
+    aws.edit("ec2:DescribeRegions", cut)
+
+
+def credentials(aws: AwsServer) -> dict[str, str]:
+    """Of a new user who may do nothing."""
+    iam = aws.client("iam", REGION)
+    iam.create_user(UserName=USER)
+    made = iam.create_access_key(UserName=USER)["AccessKey"]
+    return {
+        "AWS_ACCESS_KEY_ID": made["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": made["SecretAccessKey"],
+    }
+
+
+@contextmanager
+def enforced(aws: AwsServer, policy: dict[str, Any]) -> Iterator[None]:
+    """The user may do what the policy says, and from now on moto asks who one is."""
+    (statement,) = policy["Statement"]
+    actions = [name for action in statement["Action"] for name in _as_moto_says(action)]
+    document = {**policy, "Statement": [{**statement, "Action": actions}]}
+    aws.client("iam", REGION).put_user_policy(
+        UserName=USER, PolicyName="role", PolicyDocument=json.dumps(document)
+    )
+    _ask_after(aws, 0)
+    try:
+        yield
+    finally:
+        _ask_after(aws, NEVER)
+
+
+def _as_moto_says(action: str) -> list[str]:
+    """moto 5 takes CloudWatch's actions by the name of its host."""
+    service, operation = action.split(":")
+    return [action, f"monitoring:{operation}"] if service == "cloudwatch" else [action]
+
+
+def _ask_after(aws: AwsServer, requests: int) -> None:
+    asked = urllib.request.Request(
+        f"{aws.url}/moto-api/reset-auth",
+        data=str(requests).encode(),
+        headers={"Content-Type": "text/plain"},
+        method="POST",
+    )
+    with urllib.request.urlopen(asked, timeout=30) as answer:
+        answer.read()

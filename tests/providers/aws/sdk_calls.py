@@ -1,0 +1,82 @@
+"""What the adapter's source asks of AWS: the operations that it names, found without running it."""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import botocore.session
+from botocore import xform_name
+
+from tests.providers.aws.iam_actions import action_of
+
+ADAPTER = Path(__file__).resolve().parents[3] / "providers" / "aws"
+NO_PATROL = frozenset({"probes.py", "simulated.py"})
+"""The doctor's trials call each permission because it is listed; the simulation sets a stage."""
+BY_NAME = frozenset({"get_paginator", "get_waiter", "can_paginate"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SdkCall:
+    place: str
+    """`file:line`."""
+    method: str
+    actions: frozenset[str]
+    """What a role needs for it; several where services of the adapter share the method's name."""
+
+
+def sdk_calls() -> list[SdkCall]:
+    trees = {
+        path.name: ast.parse(path.read_text(encoding="utf-8"))
+        for path in sorted(ADAPTER.rglob("*.py"))
+        if path.name not in NO_PATROL
+    }
+    services = {name for tree in trees.values() for name in _services(tree)}
+    actions = _actions(frozenset(services))
+    return [
+        SdkCall(place=f"{file}:{line}", method=method, actions=frozenset(actions[method]))
+        for file, tree in trees.items()
+        for line, method in _methods(tree)
+        if method in actions
+    ]
+
+
+def _services(tree: ast.Module) -> Iterator[str]:
+    """The services of `….client("service", …)`."""
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr == "client"
+            and node.args
+            and isinstance(node.args[0], ast.Constant)
+        ):
+            yield str(node.args[0].value)
+
+
+def _methods(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Names that are looked up on something, called or not, and the names given to paginators."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            yield node.lineno, node.attr
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in BY_NAME
+            and node.args
+            and isinstance(node.args[0], ast.Constant)
+        ):
+            yield node.lineno, str(node.args[0].value)
+
+
+@cache
+def _actions(services: frozenset[str]) -> dict[str, set[str]]:
+    """By the SDK's name of a method, the actions that it may need."""
+    session = botocore.session.get_session()
+    found: dict[str, set[str]] = defaultdict(set)
+    for service in services:
+        for operation in session.get_service_model(service).operation_names:
+            found[xform_name(operation)].add(action_of(service, operation))
+    return dict(found)
