@@ -21,12 +21,11 @@ from policies.facts import (
 )
 from providers.base import Probe, ProviderUnavailable, Seen
 from providers.local import nvml
-from providers.local.host import Host, HostUse, host_use, this_host
+from providers.local.host import REGION, Host, HostUse, host_use, local_id, this_host
 from providers.local.nvml import Device, Sample
 from providers.local.prices import LocalWishes, price_of
 from providers.local.readings import holds_now, readings_from
 
-REGION = "local"
 MACHINE_TYPE = "workstation"
 UNNAMED = "unknown GPU"
 NO_HISTORY = "NVML keeps no history"
@@ -136,7 +135,7 @@ class LocalProvider:
 
     @property
     def _id(self) -> str:
-        return f"local:{self._host.name}:{REGION}:{self._host.identity}"
+        return local_id(self._host)
 
     @property
     def _scope(self) -> Scope:

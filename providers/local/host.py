@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path("/")
+REGION = "local"
 SECTOR_BYTES = 512
 """The kernel counts disk traffic in these, whatever the disk's own sectors are."""
 APART_S = 0.2
@@ -51,6 +52,11 @@ class HostUse:
     received_bytes_per_s: float | None
     sent_bytes_per_s: float | None
     written_bytes_per_s: float | None
+
+
+def local_id(host: Host) -> str:
+    """The id of a workstation among all machines."""
+    return f"local:{host.name}:{REGION}:{host.identity}"
 
 
 def this_host(root: Path = ROOT) -> Host:

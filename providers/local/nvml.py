@@ -68,6 +68,44 @@ def sample() -> Sample:
             pynvml.nvmlShutdown()
 
 
+class Driver:
+    """NVML, kept open between samples: starting the driver for each would cost more than asking.
+
+    NVML counts who opens it, so `sample` may open and close it in between.
+    """
+
+    def __init__(self) -> None:
+        self._open = False
+
+    def sample(self) -> Sample:
+        """As the function `sample`; a driver that comes later, or comes back, is found."""
+        try:
+            told = sample()
+        except ProviderUnavailable:
+            self.close()
+            raise
+        self._hold()
+        return told
+
+    def close(self) -> None:
+        if not self._open:
+            return
+        import pynvml  # noqa: PLC0415
+
+        self._open = False
+        with suppress(pynvml.NVMLError):
+            pynvml.nvmlShutdown()
+
+    def _hold(self) -> None:
+        if self._open:
+            return
+        import pynvml  # noqa: PLC0415
+
+        with suppress(pynvml.NVMLError):
+            pynvml.nvmlInit()
+            self._open = True
+
+
 def _no_driver(code: int, told: str) -> str:
     known = {
         9: "the NVIDIA driver is not loaded here; `nvidia-smi` says more",
