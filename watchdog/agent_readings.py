@@ -10,7 +10,7 @@ from datetime import datetime
 from math import nan
 from typing import TYPE_CHECKING, Any
 
-from policies.facts import READING_COLUMNS, Reading, Window
+from policies.facts import READING_COLUMNS, Machine, Reading, Window
 from watchdog.choosing_sources import AGENT, most_trusted
 from watchdog.gather import Gathered
 from watchdog.remember import scope_of
@@ -22,7 +22,7 @@ Row = Mapping[str, object]
 
 
 def with_agents(ledger: Ledger, gathered: Gathered, *, now: datetime) -> Gathered:
-    """The same, with the readings of agents wherever they are to be trusted more.
+    """The same, with the readings of agents wherever they are to be trusted more, and last inputs.
 
     A reading whose interval has not ended yet, by this clock, is left out: it cannot be true.
     """
@@ -39,8 +39,21 @@ def with_agents(ledger: Ledger, gathered: Gathered, *, now: datetime) -> Gathere
     chosen = most_trusted([*contested, *told], gathered.machines)
     return replace(
         gathered,
+        machines=_with_last_input(ledger, gathered.machines, now),
         readings=(*others, *chosen.readings),
         measured_by={**gathered.measured_by, **chosen.told},
+    )
+
+
+def _with_last_input(
+    ledger: Ledger, machines: Sequence[Machine], now: datetime
+) -> tuple[Machine, ...]:
+    typed = {row["machine"]: row["typed_at"] for row in ledger.rows("last_inputs", until=now)}
+    return tuple(
+        replace(machine, last_input_at=at)
+        if isinstance(at := typed.get(machine.id), datetime)
+        else machine
+        for machine in machines
     )
 
 

@@ -116,6 +116,14 @@ def counters(root: Path = ROOT) -> Counters | None:
     )
 
 
+def out_of_memory_kills(root: Path = ROOT) -> int | None:
+    """Processes that the kernel ended since boot because memory ran out; None: not told."""
+    for line in _text(root / "proc/vmstat").splitlines():
+        if line.startswith("oom_kill "):
+            return int(line.split()[1])
+    return None
+
+
 def use_between(before: Counters, after: Counters) -> HostUse:
     seconds = after.at_s - before.at_s
     ticks = after.cpu_all - before.cpu_all

@@ -7,12 +7,11 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 
-from providers.identity import whoami
-from providers.local.host import counters
-from providers.local.nvml import Driver
+from watchdog.agent.letters import Letters
 from watchdog.agent.order import Order
 from watchdog.agent.recorder import Recorder
 from watchdog.agent.sender import Sender
+from watchdog.agent.senses import of_this_machine
 from watchdog.agent.service import Agent, now
 from watchdog.agent.spool import Spool
 from watchdog.ledger.dropbox import Dropbox
@@ -22,23 +21,17 @@ def built(
     order: Order, *, say: Callable[[str], None], environ: Mapping[str, str] = os.environ
 ) -> Agent:
     """Raises `LedgerUrlError` where the ledger's address is none."""
-    inbox = Dropbox(order.ledger, {}, with_sdk="AWS_PROFILE" in environ)
     spool = Spool(Path(order.folder))
+    letters = Letters(spool, batch=timedelta(seconds=order.batch_s), say=say)
     recorder = Recorder(
-        spool=spool,
-        sampler=Driver().sample,
-        counters=counters,
-        whoami=whoami,
+        of_this_machine(),
+        letters,
         machine=order.machine,
         sample_every_s=order.sample_every_s,
-        batch=timedelta(seconds=order.batch_s),
         say=say,
     )
+    inbox = Dropbox(order.ledger, region=lambda: recorder.region, with_sdk="AWS_PROFILE" in environ)
     sender = Sender(
-        spool=spool,
-        inbox=inbox,
-        still_open=lambda: [] if recorder.open_letter is None else [recorder.open_letter],
-        clock=now,
-        say=say,
+        spool=spool, inbox=inbox, still_open=lambda: letters.still_open, clock=now, say=say
     )
     return Agent(recorder=recorder, sender=sender, sample_every_s=order.sample_every_s)

@@ -1,19 +1,20 @@
-"""Looks at the machine in, letters in the spool out."""
+"""Looks at the machine in, rows for letters out."""
 
 from __future__ import annotations
 
-import secrets
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from providers.base import ProviderUnavailable
-from providers.identity import Identity, Unidentified
-from providers.local.host import Counters
+from providers.identity import Identity
+from providers.local.containers import ContainerEnd
 from providers.local.nvml import Sample
-from watchdog.agent.intervals import PERIOD_S, Interval, Look, Row, interval_of
-from watchdog.agent.spool import Spool
-from watchdog.ledger.inbox import letter_text
+from watchdog.agent.happenings import Row, container_row, input_row, memory_row
+from watchdog.agent.intervals import Interval, Look, interval_of
+from watchdog.agent.letters import Letters
+from watchdog.agent.senses import Senses
 
 ASK_AGAIN = timedelta(seconds=30)
 """A machine that boots may be up before its metadata service can be reached."""
@@ -23,117 +24,129 @@ KEPT_NAMELESS = 288
 Say = Callable[[str], None]
 
 
+@dataclass(slots=True, kw_only=True)
+class _Chapter:
+    """One interval with what happened in it."""
+
+    interval: Interval
+    ends: list[ContainerEnd] = field(default_factory=list)
+    typed_at: datetime | None = None
+    kills: int = 0
+
+
 class Recorder:
-    """Holds the interval under way; each one that has ended lies in the spool at once."""
+    """Holds the interval under way; each one that has ended lies in a letter at once."""
 
     def __init__(
         self,
+        senses: Senses,
+        letters: Letters,
         *,
-        spool: Spool,
-        sampler: Callable[[], Sample],
-        counters: Callable[[], Counters | None],
-        whoami: Callable[[], Identity | Unidentified],
-        machine: str | None = None,
         sample_every_s: float,
-        batch: timedelta,
         say: Say,
+        machine: str | None = None,
     ) -> None:
-        """`machine`: its id; None: `whoami` is asked until it knows."""
-        self._spool = spool
-        self._sampler = sampler
-        self._counters = counters
-        self._whoami = whoami
+        """`machine`: its id; None: it is found out, and asked for until it is known."""
+        self._senses = senses
+        self._letters = letters
         self._sample_every_s = sample_every_s
-        self._batch = batch
         self._say = say
         self._machine = machine
+        self._region = None if machine is None else _region_of(machine)
         self._ask_at: datetime | None = None
         self._last: Look | None = None
-        self._interval: Interval | None = None
-        self._nameless: deque[Interval] = deque(maxlen=KEPT_NAMELESS)
-        self._rows: list[Row] = []
-        self._open: tuple[str, datetime] | None = None
-        self._said: str | None = None
+        self._chapter: _Chapter | None = None
+        self._nameless: deque[_Chapter] = deque(maxlen=KEPT_NAMELESS)
+        self._typed_at: datetime | None = None
+        self._kills: int | None = None
+        self._said: set[str] = set()
 
     @property
-    def open_letter(self) -> str | None:
-        """The spooled letter that more rows will be added to."""
-        return None if self._open is None else self._open[0]
+    def region(self) -> str | None:
+        """Where the cloud says that this machine is; None: not known, or no cloud."""
+        return self._region
 
     def look(self, now: datetime) -> None:
         """One look. Whatever cannot be seen is left out, and said once."""
         self._identify(now)
-        look = Look(at=now, sample=self._sampled(), counters=self._counters())
+        look = Look(at=now, sample=self._sampled(), counters=self._senses.counters())
         start = interval_of(now)
-        if self._interval is not None and self._interval.started_at != start:
-            self._end_interval()
-        if self._interval is None:
-            self._interval = Interval(started_at=start)
-        self._interval.add(look, self._last)
+        if self._chapter is not None and self._chapter.interval.started_at != start:
+            self._end_chapter()
+        if self._chapter is None:
+            self._chapter = _Chapter(interval=Interval(started_at=start))
+        self._chapter.interval.add(look, self._last)
+        self._listen(self._chapter, now)
         self._last = look
+        self._letters.close(until=start)
 
     def close(self) -> None:
-        """What was seen so far goes into the spool, the interval under way included."""
-        self._end_interval()
-        self._close_letter()
+        """What was seen so far goes into letters, the interval under way included."""
+        self._end_chapter()
+        self._letters.close_all()
 
     def _identify(self, now: datetime) -> None:
         if self._machine is not None:
             return
         if self._ask_at is not None and now < self._ask_at <= now + ASK_AGAIN:
             return
-        found = self._whoami()
-        if isinstance(found, Identity):
-            self._machine = found.machine
-            self._say_once(f"this is {found.machine}")
+        found = self._senses.whoami()
+        if not isinstance(found, Identity):
+            self._ask_at = now + ASK_AGAIN
+            self._say_once(found.why)
             return
-        self._ask_at = now + ASK_AGAIN
-        self._say_once(found.why)
+        self._machine = found.machine
+        self._region = _region_of(found.machine)
+        self._say_once(f"this is {found.machine}")
 
     def _sampled(self) -> Sample | None:
         try:
-            return self._sampler()
+            return self._senses.sample()
         except (ProviderUnavailable, ModuleNotFoundError) as why:
             self._say_once(f"no GPU is measured: {why}")
             return None
 
-    def _end_interval(self) -> None:
-        if self._interval is not None:
-            self._nameless.append(self._interval)
-            self._interval = None
+    def _listen(self, chapter: _Chapter, now: datetime) -> None:
+        """Events since the look before; what came before the first look is nobody's."""
+        typed_at = self._senses.last_input()
+        if typed_at is not None and (self._typed_at is None or typed_at > self._typed_at):
+            self._typed_at = chapter.typed_at = typed_at
+        kills = self._senses.memory_kills()
+        if kills is not None and self._kills is not None:
+            chapter.kills += max(0, kills - self._kills)
+        self._kills = kills
+        if self._last is not None and self._last.at < now:
+            chapter.ends += self._senses.ended_containers(self._last.at, now) or ()
+
+    def _end_chapter(self) -> None:
+        if self._chapter is not None:
+            self._nameless.append(self._chapter)
+            self._chapter = None
         if self._machine is None:
             return
-        for interval in self._nameless:
-            self._add(interval, self._machine)
+        for chapter in self._nameless:
+            start = chapter.interval.started_at
+            rows = chapter.interval.rows(self._machine, sample_every_s=self._sample_every_s)
+            self._letters.add("readings", rows, started_at=start)
+            self._letters.add("events", _happened(self._machine, chapter), started_at=start)
         self._nameless.clear()
 
-    def _add(self, interval: Interval, machine: str) -> None:
-        rows = interval.rows(machine, sample_every_s=self._sample_every_s)
-        if not rows:
-            return
-        if self._open is None:
-            name = f"readings-{interval.started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
-            self._open = (name, interval.started_at + self._batch)
-        name, full_at = self._open
-        self._rows += rows
-        self._keep(name, letter_text("readings", self._rows))
-        if interval.started_at + timedelta(seconds=PERIOD_S) >= full_at:
-            self._close_letter()
-
-    def _close_letter(self) -> None:
-        self._open = None
-        self._rows = []
-
-    def _keep(self, name: str, text: str) -> None:
-        try:
-            dropped = self._spool.put(name, text)
-        except OSError as error:
-            self._say_once(f"the spool cannot be written, readings are lost: {error}")
-            return
-        if dropped:
-            self._say(f"the spool is full: its {dropped} oldest letters were given up")
-
     def _say_once(self, text: str) -> None:
-        if text != self._said:
-            self._said = text
+        if text not in self._said:
+            self._said.add(text)
             self._say(text)
+
+
+def _region_of(machine: str) -> str | None:
+    provider, _, region, _ = machine.split(":")
+    return None if provider == "local" else region
+
+
+def _happened(machine: str, chapter: _Chapter) -> list[Row]:
+    ended_at = chapter.interval.ended_at
+    rows = [container_row(machine, end) for end in chapter.ends]
+    if chapter.typed_at is not None:
+        rows.append(input_row(machine, chapter.typed_at, ended_at))
+    if chapter.kills:
+        rows.append(memory_row(machine, chapter.kills, ended_at))
+    return rows

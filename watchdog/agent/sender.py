@@ -61,7 +61,9 @@ class Sender:
 
     def send(self) -> bool:
         """Whether everything that is ready was sent."""
-        for name in self._spool.names(without=self._still_open()):
+        for name in self._spool.names():
+            if name in self._still_open():
+                continue
             text = self._spool.text(name)
             if text is None:
                 self._spool.remove(name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -39,10 +38,9 @@ class Spool:
             part.unlink(missing_ok=True)
         return self._make_room()
 
-    def names(self, without: Collection[str] = ()) -> list[str]:
+    def names(self) -> list[str]:
         """Oldest first."""
-        found = (path.stem for path in self._folder.glob(f"*{ENDING}"))
-        return sorted((name for name in found if name not in without), key=_age)
+        return sorted((path.stem for path in self._folder.glob(f"*{ENDING}")), key=_age)
 
     def text(self, name: str) -> str | None:
         """None: it is gone, or cannot be read."""
