@@ -80,24 +80,23 @@ class Sender:
             self._tell(None)
         return True
 
+    def waits_after(self, *, sent: bool) -> float:
+        """Seconds until the next try; 0: as soon as there is something to send."""
+        longer = min(LONGEST_WAIT_S, max(FIRST_WAIT_S, 2 * self._wait_s))
+        self._wait_s = 0.0 if sent else longer
+        return self._wait_s
+
     def _run(self) -> None:
         while True:
             ending = self._ending.is_set()
-            if self.send():
-                self._wait_s = 0.0
-            else:
-                self._wait_s = min(LONGEST_WAIT_S, max(FIRST_WAIT_S, 2 * self._wait_s))
+            wait_s = self.waits_after(sent=self.send())
             if ending:
                 return
-            self._pause()
-
-    def _pause(self) -> None:
-        """After a success until there is more; after a failure for a while, not all at once."""
-        if self._wait_s:
-            self._ending.wait(self._wait_s * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
-        else:
-            self._wanted.wait()
-        self._wanted.clear()
+            if wait_s:  # a fleet must not come back all at once
+                self._ending.wait(wait_s * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
+            else:
+                self._wanted.wait()
+            self._wanted.clear()
 
     def _tell(self, failure: str | None) -> None:
         if failure == self._failed_with:
