@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -25,6 +26,15 @@ AWS_DOCUMENT = {
     "availabilityZone": "us-east-1a",
     "instanceId": "i-trainer-1",
     "instanceType": "p4d.24xlarge",
+}
+AWS_ROLE = {
+    "Code": "Success",
+    "Type": "AWS-HMAC",
+    "LastUpdated": "2026-11-23T08:00:00Z",
+    "AccessKeyId": "ASIATESTING",
+    "SecretAccessKey": "testing",
+    "Token": "session",
+    "Expiration": "2099-11-23T08:00:00Z",
 }
 GCP_INSTANCE = {
     "id": 4520031799277581759,
@@ -61,7 +71,7 @@ class Service:
         }
         return {**SILENT, **told[self.cloud]}
 
-    def answer(self, method: str, path: str, headers: Mapping[str, str]) -> tuple[int, str]:
+    def answer(self, method: str, path: str, headers: Message) -> tuple[int, str]:
         self.asked.append(f"{method} {path}")
         time.sleep(self.delay_s)
         if self.status != 200:
@@ -74,16 +84,21 @@ class Service:
             case _:
                 return self._azure(path, headers)
 
-    def _aws(self, method: str, path: str, headers: Mapping[str, str]) -> tuple[int, str]:
+    def _aws(self, method: str, path: str, headers: Message) -> tuple[int, str]:
         if (method, path) == ("PUT", "/latest/api/token"):
             wanted = headers.get("X-aws-ec2-metadata-token-ttl-seconds", "")
             return (200, "TOKEN==") if wanted.isdigit() else (400, "")
         if headers.get("X-aws-ec2-metadata-token") != "TOKEN==":
             return 401, ""
-        known = path == "/latest/dynamic/instance-identity/document"
-        return (200, self._text(AWS_DOCUMENT)) if known else (404, "")
+        roles = "/latest/meta-data/iam/security-credentials/"
+        answers = {
+            "/latest/dynamic/instance-identity/document": self._text(AWS_DOCUMENT),
+            roles: "gpu-machine",
+            f"{roles}gpu-machine": json.dumps(AWS_ROLE),
+        }
+        return (200, answers[path]) if path in answers else (404, "")
 
-    def _gcp(self, path: str, headers: Mapping[str, str]) -> tuple[int, str]:
+    def _gcp(self, path: str, headers: Message) -> tuple[int, str]:
         if headers.get("Metadata-Flavor") != "Google":
             return 403, ""
         if path == "/computeMetadata/v1/project/project-id":
@@ -91,7 +106,7 @@ class Service:
         known = path == "/computeMetadata/v1/instance/?recursive=true"
         return (200, self._text(GCP_INSTANCE)) if known else (404, "")
 
-    def _azure(self, path: str, headers: Mapping[str, str]) -> tuple[int, str]:
+    def _azure(self, path: str, headers: Message) -> tuple[int, str]:
         if headers.get("Metadata") != "true" or "X-Forwarded-For" in headers:
             return 400, ""
         known = path.startswith("/metadata/instance/compute?api-version=")
@@ -108,7 +123,7 @@ def serving(cloud: str) -> Iterator[Service]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:  # the server's name for it
-            status, text = service.answer(self.command, self.path, dict(self.headers))
+            status, text = service.answer(self.command, self.path, self.headers)
             self.send_response(status)
             if service.cloud == "gcp":
                 self.send_header("Metadata-Flavor", "Google")

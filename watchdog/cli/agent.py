@@ -44,6 +44,9 @@ def agent(
         Path | None,
         typer.Option(metavar="DIR", help="Folder for what is not sent yet.", show_default=False),
     ] = None,
+    print_unit: Annotated[
+        bool, typer.Option("--print-unit", help="Print a systemd unit for this call, and end.")
+    ] = False,
     config: options.Config = None,
     ledger: options.LedgerUrl = None,
 ) -> None:
@@ -54,6 +57,9 @@ def agent(
     """
     settings = load_settings(config, ledger=ledger)
     _check(every, sample_every, machine)
+    if print_unit:
+        _print_unit(ledger, machine, every, sample_every)
+        return
     order = Order(
         ledger=settings.ledger,
         folder=str(spool or _state_folder()),
@@ -72,6 +78,22 @@ def _become(order: Order) -> None:
     """
     arguments = [sys.executable, "-P", "-m", "watchdog.agent", order.text()]
     os.execv(sys.executable, arguments)  # noqa: S606 - the point is that no shell comes between
+
+
+def _print_unit(
+    ledger: str | None, machine: str | None, every: timedelta, sample_every: timedelta
+) -> None:
+    """The same call in a unit, by the path of this very command."""
+    from watchdog.agent.unit import unit_text  # noqa: PLC0415
+
+    words = [str(Path(sys.argv[0]).resolve()), "agent"]
+    if ledger is not None:
+        words += ["--ledger", ledger]
+    if machine is not None:
+        words += ["--machine", machine]
+    words += ["--every", f"{every.total_seconds():.0f}s"]
+    words += ["--sample-every", f"{sample_every.total_seconds():.0f}s"]
+    typer.echo(unit_text(words), nl=False)
 
 
 def _check(every: timedelta, sample_every: timedelta, machine: str | None) -> None:

@@ -6,9 +6,19 @@ import json
 import zlib
 from pathlib import Path
 
-from tests.metadata_services import Service
+from tests.metadata_services import AWS_DOCUMENT, AWS_ROLE, Service
+from tests.moto_aws import AwsServer
 from tests.providers.local.standin import Desk
-from tests.watchdog.agent.process import agent, later, letters, once, patrolled, trainer, until
+from tests.watchdog.agent.process import (
+    agent,
+    later,
+    letters,
+    once,
+    patrolled,
+    spooled,
+    trainer,
+    until,
+)
 
 
 def test_an_unmeasured_machine_speaks_for_itself(
@@ -37,6 +47,23 @@ def test_a_quiet_machine_is_idle(tmp_path: Path, desk: Desk, metadata: Service) 
     seen, _, _ = patrolled(tmp_path, trainer(), at=later())
     assert seen["phase"] == "idle"
     assert 0 < seen["confidence"] < 0.9
+
+
+def test_the_machine_s_own_role_is_enough(tmp_path: Path, desk: Desk, metadata: Service) -> None:
+    with AwsServer() as s3:
+        s3.client("s3", "eu-central-1").create_bucket(
+            Bucket="team", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+        )
+        s3.forget_calls()
+        metadata.document = {**AWS_DOCUMENT, "region": "eu-central-1"}
+        more = {**metadata.environment, "AWS_ENDPOINT_URL": s3.url}
+        said = once(tmp_path, desk, more, "--ledger", "s3://team/ledger")
+        assert "not sent" not in said
+        assert set(s3.calls) == {"s3:PUT"}
+        asked = {(call.region, call.key) for call in s3.requests}
+        assert asked == {("eu-central-1", AWS_ROLE["AccessKeyId"])}
+    assert "GET /latest/meta-data/iam/security-credentials/gpu-machine" in metadata.asked
+    assert spooled(tmp_path) == []
 
 
 def test_it_runs_until_it_is_told_to_end_and_sends_what_it_has(
