@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ Row = Mapping[str, object]
 
 
 def with_agents(ledger: Ledger, gathered: Gathered, *, now: datetime) -> Gathered:
-    """The same, with the readings of agents wherever they are to be trusted more, and last inputs.
+    """The same, with the readings of agents where they are to be trusted more, and with their news.
 
     A reading whose interval has not ended yet, by this clock, is left out: it cannot be true.
     """
@@ -39,22 +40,32 @@ def with_agents(ledger: Ledger, gathered: Gathered, *, now: datetime) -> Gathere
     chosen = most_trusted([*contested, *told], gathered.machines)
     return replace(
         gathered,
-        machines=_with_last_input(ledger, gathered.machines, now),
+        machines=_with_news(ledger, gathered.machines, now),
         readings=(*others, *chosen.readings),
         measured_by={**gathered.measured_by, **chosen.told},
     )
 
 
-def _with_last_input(
-    ledger: Ledger, machines: Sequence[Machine], now: datetime
-) -> tuple[Machine, ...]:
+def _with_news(ledger: Ledger, machines: Sequence[Machine], now: datetime) -> tuple[Machine, ...]:
+    """The machines with their last inputs and the processes on their GPUs, where agents told."""
     typed = {row["machine"]: row["typed_at"] for row in ledger.rows("last_inputs", until=now)}
+    holders = {
+        row["machine"]: json.loads(str(row["detail_json"])).get("held_by")
+        for row in ledger.rows("gpu_holders", until=now)
+    }
     return tuple(
-        replace(machine, last_input_at=at)
-        if isinstance(at := typed.get(machine.id), datetime)
-        else machine
+        replace(
+            machine,
+            last_input_at=_later(machine.last_input_at, typed.get(machine.id)),
+            held_by=machine.held_by or holders.get(machine.id),
+        )
         for machine in machines
     )
+
+
+def _later(known: datetime | None, told: object) -> datetime | None:
+    times = [each for each in (known, told) if isinstance(each, datetime)]
+    return max(times, default=None)
 
 
 def _asked(gathered: Gathered) -> dict[Window, set[str]]:

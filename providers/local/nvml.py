@@ -10,6 +10,7 @@ from typing import Any
 
 from providers.base import ProviderUnavailable
 from providers.local.gpm import utilisation_by_instance
+from providers.local.occupants import Process, processes_on
 
 BYTES_PER_MIB = 1024 * 1024
 
@@ -33,6 +34,8 @@ class Device:
     """Of the whole board; None for a slice, which has no meter of its own."""
     trouble: str | None = None
     """What NVML answered instead of a utilisation."""
+    processes: tuple[Process, ...] | None = None
+    """Those that compute on it; None: NVML does not tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +209,7 @@ def _device(
         memory_total_mib=None if memory is None else memory.total / BYTES_PER_MIB,
         power_w=power_w,
         trouble=ask.last_trouble if rates is None else None,
+        processes=processes_on(ask, handle),
     )
 
 

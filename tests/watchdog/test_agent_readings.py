@@ -14,7 +14,7 @@ from policies.facts import Machine, Reading
 from policies.rules import load_pack
 from tests.builders import NOW, machine, reading
 from tests.shelf import Shelf
-from watchdog.agent.happenings import input_row
+from watchdog.agent.happenings import holders_row, input_row
 from watchdog.agent_readings import with_agents
 from watchdog.gather import Gathered, gather
 from watchdog.ledger.dropbox import Dropbox
@@ -65,7 +65,10 @@ class Told:
         self._drop("readings", rows, arrived_at=until, ahead=ahead)
 
     def typed(self, at: datetime, one: Machine = ONE) -> None:
-        self._drop("events", [input_row(one.id, at, at)], arrived_at=NOW, ahead=timedelta(0))
+        self._drop("events", [input_row(one.id, at, at)], arrived_at=at)
+
+    def held_by(self, holders: str | None, at: datetime) -> None:
+        self._drop("events", [holders_row(ONE.id, holders, at)], arrived_at=at)
 
     def _drop(
         self,
@@ -73,7 +76,7 @@ class Told:
         rows: Sequence[dict[str, object] | Any],
         *,
         arrived_at: datetime,
-        ahead: timedelta,
+        ahead: timedelta = timedelta(0),
     ) -> None:
         self._sent += 1
         text = letter_text(table, rows)
@@ -216,6 +219,18 @@ def test_the_last_input_comes_with_the_machine(tmp_path: Path) -> None:
     (one, other) = told.gathered(ONE, machine("other")).machines
     assert one.last_input_at == NOW - timedelta(minutes=3)
     assert other.last_input_at is None
+
+
+def test_who_is_on_the_gpus_stands_among_the_reasons(tmp_path: Path) -> None:
+    told = Told(tmp_path)
+    told.measured(*[0.0] * 12)
+    told.held_by("held by python3 (pid 4711) on GPU 0", NOW - timedelta(hours=5))
+    told.held_by("held by jupyter (pid 12) on GPU 0", NOW + timedelta(hours=5))
+    (seen,) = told.patrol()["machines"]
+    assert "held by python3 (pid 4711) on GPU 0" in seen["why"]
+    told.held_by(None, NOW)
+    (seen,) = told.patrol()["machines"]
+    assert not any("held by" in why for why in seen["why"])
 
 
 def test_what_agents_told_is_not_stored_again(tmp_path: Path) -> None:

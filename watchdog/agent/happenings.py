@@ -32,6 +32,12 @@ def container_row(machine: str, end: ContainerEnd) -> Row:
     return _row(machine, n, "container_exit", end.ended_at, detail, end.ended_at)
 
 
+def holders_row(machine: str, held_by: str | None, at: datetime) -> Row:
+    """Which processes are on the GPUs since then. Under one key: only the newest counts."""
+    detail = {"why": held_by or "no process is on a GPU", "held_by": held_by}
+    return _row(machine, "gpu_processes", "gpu_processes", at, detail, at)
+
+
 def memory_row(machine: str, kills: int, at: datetime) -> Row:
     """The kernel ended processes because memory ran out, in the interval that ended then."""
     detail = {"why": f"the kernel ended {kills} process(es): out of memory", "kills": kills}

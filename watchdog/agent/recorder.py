@@ -11,7 +11,8 @@ from providers.base import ProviderUnavailable
 from providers.identity import Identity
 from providers.local.containers import ContainerEnd
 from providers.local.nvml import Sample
-from watchdog.agent.happenings import Row, container_row, input_row, memory_row
+from providers.local.occupants import held_by
+from watchdog.agent.happenings import Row, container_row, holders_row, input_row, memory_row
 from watchdog.agent.intervals import Interval, Look, interval_of
 from watchdog.agent.letters import Letters
 from watchdog.agent.senses import Senses
@@ -32,6 +33,8 @@ class _Chapter:
     ends: list[ContainerEnd] = field(default_factory=list)
     typed_at: datetime | None = None
     kills: int = 0
+    holders: tuple[datetime, str | None] | None = None
+    """Since when who is on the GPUs; None: as in the interval before."""
 
 
 class Recorder:
@@ -59,6 +62,7 @@ class Recorder:
         self._nameless: deque[_Chapter] = deque(maxlen=KEPT_NAMELESS)
         self._typed_at: datetime | None = None
         self._kills: int | None = None
+        self._holders: tuple[str | None] | None = None
         self._said: set[str] = set()
 
     @property
@@ -77,6 +81,7 @@ class Recorder:
             self._chapter = _Chapter(interval=Interval(started_at=start))
         self._chapter.interval.add(look, self._last)
         self._listen(self._chapter, now)
+        self._see_holders(self._chapter, look)
         self._last = look
         self._letters.close(until=start)
 
@@ -118,6 +123,15 @@ class Recorder:
         if self._last is not None and self._last.at < now:
             chapter.ends += self._senses.ended_containers(self._last.at, now) or ()
 
+    def _see_holders(self, chapter: _Chapter, look: Look) -> None:
+        """A change is told, and what the first look shows: an agent before may have told others."""
+        if look.sample is None:
+            return
+        holders = held_by(look.sample.devices)
+        if self._holders != (holders,):
+            self._holders = (holders,)
+            chapter.holders = (look.at, holders)
+
     def _end_chapter(self) -> None:
         if self._chapter is not None:
             self._nameless.append(self._chapter)
@@ -147,6 +161,9 @@ def _happened(machine: str, chapter: _Chapter) -> list[Row]:
     rows = [container_row(machine, end) for end in chapter.ends]
     if chapter.typed_at is not None:
         rows.append(input_row(machine, chapter.typed_at, ended_at))
+    if chapter.holders is not None:
+        at, holders = chapter.holders
+        rows.append(holders_row(machine, holders, at))
     if chapter.kills:
         rows.append(memory_row(machine, chapter.kills, ended_at))
     return rows

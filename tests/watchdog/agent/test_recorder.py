@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from providers.identity import Identity, Unidentified
 from providers.local.containers import ContainerEnd
 from providers.local.host import Counters
 from providers.local.nvml import Device, Sample
+from providers.local.occupants import Process
 from tests.builders import NOW
 from watchdog.agent.intervals import Interval, Look, interval_of
 from watchdog.agent.letters import Letters
@@ -50,6 +52,11 @@ def gpus(*percents: float | None, held: float | None = 10.0, watts: float | None
         for place, pct in enumerate(percents)
     )
     return Sample(driver="550", devices=devices, boards=len(devices), power_w=None)
+
+
+def holding(*processes: Process) -> Sample:
+    sample = gpus(0.0)
+    return replace(sample, devices=(replace(sample.devices[0], processes=processes),))
 
 
 class Body:
@@ -187,20 +194,25 @@ def test_traffic_seen_for_a_part_stands_for_the_whole_interval(body: Body) -> No
     assert (host["received_bytes"], host["coverage"]) == (300_000, 0.05)
 
 
+def readings(body: Body) -> list[str]:
+    return [name for name in body.letters.still_open if name.startswith("readings-")]
+
+
 def test_a_letter_stays_open_for_its_batch_and_lies_in_the_spool_all_the_time(
     tmp_path: Path,
 ) -> None:
     body = Body(tmp_path, batch=timedelta(minutes=15))
     body.looks(21)
-    (name,) = body.letters.still_open
+    opened = readings(body)
+    assert len(opened) == 1
     assert len(body.rows()) == 2
     body.looks(39)
-    assert list(body.letters.still_open) == [name]
+    assert readings(body) == opened
     body.look()
-    assert list(body.letters.still_open) == []
+    assert readings(body) == []
     assert len(body.rows()) == 6
     body.looks(20)
-    assert len(body.letters.still_open) == 1
+    assert len(readings(body)) == 1
 
 
 def test_a_clock_that_is_set_back_or_forth_ends_the_interval(body: Body) -> None:
@@ -236,7 +248,7 @@ def test_what_happened_is_told_with_its_interval(body: Body) -> None:
     body.kills = 5
     body.looks(20)
     rows = {row["kind"]: row for row in body.rows("events")}
-    assert rows.keys() == {"container_exit", "last_input", "oom_kill"}
+    assert rows.keys() == {"container_exit", "last_input", "oom_kill", "gpu_processes"}
     container = json.loads(rows["container_exit"]["detail_json"])
     assert container["why"] == "container train ended with exit code 137, out of memory"
     assert (container["exit_code"], container["out_of_memory"]) == (137, True)
@@ -249,7 +261,27 @@ def test_what_happened_before_is_not_told_again(body: Body) -> None:
     body.ends = [END]
     body.typed_at = NOW
     body.looks(61)
-    assert len(body.rows("events")) == 2
+    assert sorted(row["kind"] for row in body.rows("events")) == [
+        "container_exit",
+        "gpu_processes",
+        "last_input",
+    ]
+
+
+def test_who_is_on_the_gpus_is_told_when_it_changes(body: Body) -> None:
+    body.looks(21)
+    body.sample = holding(Process(pid=4711, name="python3", held_mib=100.0))
+    body.looks(40)
+    body.sample = gpus(0.0)
+    body.looks(21)
+    told = [row for row in body.rows("events") if row["kind"] == "gpu_processes"]
+    assert [json.loads(row["detail_json"])["held_by"] for row in told] == [
+        None,
+        "held by python3 (pid 4711) on GPU 0",
+        None,
+    ]
+    assert [row["at"][11:19] for row in told] == ["08:00:00", "08:05:15", "08:15:15"]
+    assert {row["n"] for row in told} == {"gpu_processes"}
 
 
 def test_a_spool_that_cannot_be_written_stops_nothing(
