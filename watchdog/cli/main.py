@@ -20,6 +20,7 @@ COMMANDS: dict[str, str] = {
     "explain": "Why a workload or a machine is judged as it is.",
     "runs": "Run histories: import them, list them.",
     "prices": "The prices in use, with their sources and dates.",
+    "agent": "On a GPU machine: tell the ledger's inbox what its GPUs do.",
     "ledger": "The store: what it holds; compact it, export it.",
 }
 """Each command lives in `watchdog.cli.NAME` as a Typer application called `app`."""
