@@ -13,6 +13,7 @@ from policies.grids import PhaseLimits
 from policies.phases import Earlier
 from watchdog import rows
 from watchdog.gather import COARSE_S, Gathered
+from watchdog.recording.lost import with_lost
 from watchdog.rows import moment_of
 
 if TYPE_CHECKING:
@@ -78,8 +79,9 @@ def remember(
     }
     frame = rows.readings_frame(gathered.readings, since=since, observed_at=now)
     ledger.append("readings", frame)
+    runs = with_lost(ledger, ledger.rows("runs"), now=now)
     return Memory(
-        runs=tuple(rows.run_from(row) for row in ledger.rows("runs")),
+        runs=tuple(rows.run_from(row) for row in runs),
         observations=observations,
         earlier=_earlier(ledger, gathered, limits),
         gaps=(

@@ -96,10 +96,12 @@ def patrol(
 def _once(settings: Settings, backfill: timedelta | None, *, alerts: bool) -> PatrolReport:
     from watchdog.composition import parts_of  # noqa: PLC0415 - heavy, and not for --help
     from watchdog.patrol import patrol as one_pass  # noqa: PLC0415
+    from watchdog.recording.posting import catch_up  # noqa: PLC0415
 
     _collect_rarely()
     with output.progress() as progress:
         parts = parts_of(settings, alerts=alerts, progress=progress)
+        catch_up(settings.ledger)
         return one_pass(parts, now=datetime.now(UTC), backfill=backfill)
 
 

@@ -16,10 +16,11 @@ from watchdog.cli import options, output
 from watchdog.settings import load_settings
 
 if TYPE_CHECKING:
+    from watchdog.ledger.store import Ledger
     from watchdog.runs.files import Imported
     from watchdog.runs.files import Progress as BytesRead
 
-app = typer.Typer(no_args_is_help=True, help="Run histories: import them, list them.")
+app = typer.Typer(no_args_is_help=True, help="Run histories: import them, list them, show one.")
 
 COLUMNS = ("run_id", "workload", "started_at", "ended_at", "outcome", "cause", "gpus", "source")
 
@@ -68,9 +69,7 @@ def list_(
     from watchdog.composition import open_ledger  # noqa: PLC0415 - heavy, and not for --help
     from watchdog.frames import as_rows, as_table  # noqa: PLC0415
 
-    store = open_ledger(load_settings(config, ledger=ledger))
-    for problem in store.fold_inbox().problems:
-        output.notice(problem)
+    store = _caught_up(open_ledger(load_settings(config, ledger=ledger)))
     frame = store.query("runs")
     if workload is not None:
         frame = frame[frame["workload"] == workload]
@@ -84,6 +83,38 @@ def list_(
         output.show(as_table(frame[list(COLUMNS)], title=f"Runs, the newest {len(frame)}"))
     else:
         output.notice("no run is known: `spend-watchdog runs import FILE` brings some in")
+
+
+@app.command()
+def show(
+    run_id: Annotated[str, typer.Argument(metavar="RUN_ID", help="Its id, or how it begins.")],
+    *,
+    config: options.Config = None,
+    ledger: options.LedgerUrl = None,
+    json: options.Json = False,
+) -> None:
+    """All that the ledger knows of one run. Folds in what waits in its inbox."""
+    from watchdog.composition import open_ledger  # noqa: PLC0415 - heavy, and not for --help
+    from watchdog.runs.showing import shown  # noqa: PLC0415
+
+    store = _caught_up(open_ledger(load_settings(config, ledger=ledger)))
+    found = shown(store, run_id)
+    if json:
+        output.print_json({"schema": "spend-watchdog/run/1", **found})
+        return
+    for name, value in found.items():
+        if value is not None:
+            typer.echo(f"{name}: {value}")
+
+
+def _caught_up(store: Ledger) -> Ledger:
+    """Runs that wait on this machine or in the inbox come into the tables."""
+    from watchdog.recording.posting import catch_up  # noqa: PLC0415 - not for --help
+
+    catch_up(store.url)
+    for problem in store.fold_inbox().problems:
+        output.notice(problem)
+    return store
 
 
 def _tell(done: Sequence[Imported], *, json: bool) -> None:

@@ -25,19 +25,20 @@ def skew_of(sent_at: datetime, arrived_at: datetime) -> timedelta | None:
 def righted(table: Table, rows: Rows, skew: timedelta) -> Rows:
     """The rows by the store's clock.
 
-    Intervals are moved by whole ones, so that they stay on the grid of all others.
+    Readings are moved by whole intervals, so that they stay on the grid of all others.
     """
     if skew < -MOVED_FORWARD_AT_MOST:
         return rows
     names = [column.name for column in table.columns if column.type is Type.TIME]
-    return [_moved(row, names, skew) for row in rows]
+    on_grid = table.name == "readings"
+    return [_moved(row, names, skew, on_grid=on_grid) for row in rows]
 
 
 def _moved(
-    row: Mapping[str, object], names: Sequence[str], skew: timedelta
+    row: Mapping[str, object], names: Sequence[str], skew: timedelta, *, on_grid: bool
 ) -> Mapping[str, object]:
     begin, end = row.get("started_at"), row.get("ended_at")
-    if isinstance(begin, datetime) and isinstance(end, datetime) and end > begin:
+    if on_grid and isinstance(begin, datetime) and isinstance(end, datetime) and end > begin:
         skew = _whole(skew, end - begin)
     moved = {name: told - skew for name in names if isinstance(told := row.get(name), datetime)}
     return {**row, **moved}
