@@ -110,7 +110,7 @@ def row_of(run: Run, observed_at: datetime) -> dict[str, object]:
 
 def end_event(run: Run, use: Use, *, exit_code: int, observed_at: datetime) -> dict[str, object]:
     """A row of the table `events`: what of an end has no column among runs."""
-    detail = {"exit_code": exit_code, "gpus": [asdict(gpu) for gpu in use.gpus]}
+    detail = {"exit_code": exit_code, "each_gpu": [asdict(gpu) for gpu in use.gpus]}
     row = {
         "subject": run.run_id,
         "n": "ended",
