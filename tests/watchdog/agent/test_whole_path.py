@@ -77,6 +77,6 @@ def test_it_runs_until_it_is_told_to_end_and_sends_what_it_has(
     assert (code, "Traceback" in said) == (0, False), said
     assert seconds < 5
     assert "this is aws:123456789012:us-east-1:i-trainer-1" in said
-    assert letters(tmp_path)
-    told = json.loads(zlib.decompress(letters(tmp_path)[0].read_bytes(), wbits=31))
-    assert told["table"] == "readings"
+    (letter, *_) = letters(tmp_path, "readings")
+    told = json.loads(zlib.decompress(letter.read_bytes(), wbits=31))
+    assert told["rows"][0]["resource"] == "aws:123456789012:us-east-1:i-trainer-1"
