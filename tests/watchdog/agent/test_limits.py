@@ -29,6 +29,7 @@ def test_it_holds_little_memory_once_it_has_measured_and_sent(
     typed = letter_text("events", [input_row(MACHINE, NOW, NOW)])
     (tmp_path / "spool" / "events-20261123T080000Z-aa.json").write_text(typed)
     with AwsServer() as s3:
+        s3.reset()
         s3.client("s3").create_bucket(Bucket="team")
         s3.forget_calls()
         more = {**s3.environment, **metadata.environment}

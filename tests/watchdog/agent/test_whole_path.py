@@ -51,6 +51,7 @@ def test_a_quiet_machine_is_idle(tmp_path: Path, desk: Desk, metadata: Service) 
 
 def test_the_machine_s_own_role_is_enough(tmp_path: Path, desk: Desk, metadata: Service) -> None:
     with AwsServer() as s3:
+        s3.reset()
         s3.client("s3", "eu-central-1").create_bucket(
             Bucket="team", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
         )
