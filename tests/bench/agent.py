@@ -29,7 +29,7 @@ def measured(folder: Path) -> tuple[int, float, float, int]:
     desk = Desk(compiled(folder), {"STANDIN_GPUS": "8", "STANDIN_LOG": str(folder / "looks")})
     with serving("aws") as metadata:
         once(folder, desk, metadata.environment)
-        size = max(letter.stat().st_size for letter in letters(folder))
+        size = sum(letter.stat().st_size for letter in letters(folder))
         with agent(folder, desk, metadata.environment) as running:
             looks = _looks(folder)
             until(lambda: _looks(folder) > looks)

@@ -46,18 +46,18 @@ class Sender:
         self._wanted = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
 
-    def start(self) -> None:
-        self._thread.start()
-
     def wake(self) -> None:
         """There may be something to send."""
+        if not self._thread.is_alive() and not self._ending.is_set():
+            self._thread.start()
         self._wanted.set()
 
     def finish(self, within_s: float) -> None:
         """One last try, that is given up on after so long: a shutdown waits for nobody."""
         self._ending.set()
         self._wanted.set()
-        self._thread.join(within_s)
+        if self._thread.is_alive():
+            self._thread.join(within_s)
 
     def send(self) -> bool:
         """Whether everything that is ready was sent."""
@@ -89,7 +89,7 @@ class Sender:
     def _run(self) -> None:
         while True:
             ending = self._ending.is_set()
-            wait_s = self.waits_after(sent=self.send())
+            wait_s = self.waits_after(sent=self._sent())
             if ending:
                 return
             if wait_s:  # a fleet must not come back all at once
@@ -97,6 +97,13 @@ class Sender:
             else:
                 self._wanted.wait()
             self._wanted.clear()
+
+    def _sent(self) -> bool:
+        try:
+            return self.send()
+        except Exception as error:  # noqa: BLE001 - nothing that happens here may end the sending
+            self._tell(f"not sent, kept for later: {type(error).__name__}: {error}")
+            return False
 
     def _tell(self, failure: str | None) -> None:
         if failure == self._failed_with:

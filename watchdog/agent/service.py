@@ -37,12 +37,11 @@ def run(agent: Agent, *, looks: int | None = None) -> None:
 
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, end)
-    agent.sender.start()
     done = 0
     due = time.monotonic()
     while not ended.is_set():
         agent.recorder.look(now())
-        agent.sender.wake()
+        agent.sender.wake()  # first after the first look: then the machine's region is known
         done += 1
         if done == looks:
             break

@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from functools import cached_property
 
 import obstore
 from obstore.exceptions import AlreadyExistsError
@@ -50,6 +49,7 @@ class Dropbox:
         self._region = region
         self._with_sdk = with_sdk
         self._environ = environ
+        self._located: tuple[str | None, Location] | None = None
 
     def put(self, table: str, name: str, letter: str, *, sent_at: datetime) -> None:
         """Put a letter of `inbox.letter_text` under a name that no other letter ever has.
@@ -60,23 +60,27 @@ class Dropbox:
         key = checked(f"{INBOX}/{table}/{name}.json.gz")
         stamped = f'{{"sent_at":"{sent_at.isoformat()}",{letter.removeprefix("{")}'
         body = gzip.compress(stamped.encode(), mtime=0)
+        location = self._location(self._region())
         with told_as(f"ledger {self._place.url}: {key} cannot be written"):
             if self._place.folder is not None:
                 self._place.folder.mkdir(parents=True, exist_ok=True)
             try:
-                obstore.put(self._location.objects, key, body, mode="create", use_multipart=False)
+                obstore.put(location.objects, key, body, mode="create", use_multipart=False)
             except AlreadyExistsError:
                 return
 
-    @cached_property
-    def _location(self) -> Location:
-        return replace(self._place, options={**PATIENCE, **self._s3()}, with_sdk=self._with_sdk)
+    def _location(self, region: str | None) -> Location:
+        """The place by what is known now: a machine may learn its region only after a while."""
+        if self._located is None or self._located[0] != region:
+            options = {**PATIENCE, **self._s3(region)}
+            found = replace(self._place, options=options, with_sdk=self._with_sdk)
+            self._located = (region, found)
+        return self._located[1]
 
-    def _s3(self) -> dict[str, str]:
+    def _s3(self, region: str | None) -> dict[str, str]:
         if not self._place.url.startswith("s3:"):
             return {}
         told = {}
-        region = self._region()
         if region is not None and not self._environ.keys() & {"AWS_REGION", "AWS_DEFAULT_REGION"}:
             told["aws_region"] = region
         metadata = self._environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT")

@@ -107,8 +107,8 @@ def spooled(folder: Path) -> list[Path]:
     return sorted((folder / "spool").glob("*.json"))
 
 
-def letters(folder: Path) -> list[Path]:
-    return sorted((folder / "ledger" / "inbox").rglob("*.json.gz"))
+def letters(folder: Path, table: str = "*") -> list[Path]:
+    return sorted((folder / "ledger" / "inbox").glob(f"{table}/*.json.gz"))
 
 
 def now() -> datetime:

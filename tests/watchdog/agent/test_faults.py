@@ -158,7 +158,7 @@ def test_the_same_letters_folded_in_twice_count_once(
     before = ledger.rows("readings")
     for letter, body in bodies.items():
         letter.write_bytes(body)
-    assert ledger.fold_inbox().counts == {"readings": len(before)}
+    assert ledger.fold_inbox().counts["readings"] == len(before)
     assert sorted(map(str, ledger.rows("readings"))) == sorted(map(str, before))
 
 

@@ -94,6 +94,27 @@ def test_what_cannot_be_sent_is_kept_and_said_once(post: Post, box: Box) -> None
     ]
 
 
+def test_whatever_breaks_in_the_sending_is_told_and_tried_again(
+    post: Post, box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*args: object, **more: object) -> None:
+        raise RuntimeError("the other library gave up")
+
+    post.spool.put("readings-20261123T080500Z-aa", "{}")
+    monkeypatch.setattr(box, "put", breaks)
+    post.sender.wake()
+    post.sender.finish(10)
+    assert post.said == ["not sent, kept for later: RuntimeError: the other library gave up"]
+    assert len(post.spool.names()) == 1
+
+
+def test_what_is_ready_at_the_end_goes_out_before_it(post: Post, box: Box) -> None:
+    post.sender.wake()
+    post.spool.put("readings-20261123T080500Z-aa", "{}")
+    post.sender.finish(10)
+    assert len(box.got) == 1
+
+
 def test_after_failures_it_waits_longer_each_time_but_not_for_ever(post: Post, box: Box) -> None:
     waits = [post.sender.waits_after(sent=False) for _ in range(10)]
     assert waits[:3] == [FIRST_WAIT_S, 2 * FIRST_WAIT_S, 4 * FIRST_WAIT_S]

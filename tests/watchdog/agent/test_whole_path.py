@@ -51,6 +51,7 @@ def test_a_quiet_machine_is_idle(tmp_path: Path, desk: Desk, metadata: Service) 
 
 def test_the_machine_s_own_role_is_enough(tmp_path: Path, desk: Desk, metadata: Service) -> None:
     with AwsServer() as s3:
+        s3.reset()
         s3.client("s3", "eu-central-1").create_bucket(
             Bucket="team", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
         )
@@ -77,6 +78,6 @@ def test_it_runs_until_it_is_told_to_end_and_sends_what_it_has(
     assert (code, "Traceback" in said) == (0, False), said
     assert seconds < 5
     assert "this is aws:123456789012:us-east-1:i-trainer-1" in said
-    assert letters(tmp_path)
-    told = json.loads(zlib.decompress(letters(tmp_path)[0].read_bytes(), wbits=31))
-    assert told["table"] == "readings"
+    (letter, *_) = letters(tmp_path, "readings")
+    told = json.loads(zlib.decompress(letter.read_bytes(), wbits=31))
+    assert told["rows"][0]["resource"] == "aws:123456789012:us-east-1:i-trainer-1"

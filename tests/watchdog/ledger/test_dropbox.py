@@ -85,3 +85,23 @@ def test_a_body_that_would_fill_the_memory_is_put_aside(
     ledger.put_once("inbox/readings/a.json.gz", bomb.compress(b" " * 10**7) + bomb.flush())
     (problem,) = ledger.fold_inbox().problems
     assert "holds more than 1000 bytes" in problem
+
+
+def test_a_region_that_is_learnt_later_is_used_from_then_on(
+    s3: AwsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    known: list[str | None] = [None]
+    box = Dropbox(f"s3://{BUCKET}/ledger", region=lambda: known[0])
+    box.put("readings", "a", LETTER, sent_at=now())
+    known = ["eu-central-1"]
+    box.put("readings", "b", LETTER, sent_at=now())
+    assert [call.region for call in s3.requests] == ["us-east-1", "eu-central-1"]
+
+
+def test_a_region_that_is_set_is_kept(s3: AwsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_REGION", "us-west-2")
+    box = Dropbox(f"s3://{BUCKET}/ledger", region=lambda: "eu-central-1")
+    box.put("readings", "a", LETTER, sent_at=now())
+    assert [call.region for call in s3.requests] == ["us-west-2"]
