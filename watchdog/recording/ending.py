@@ -36,6 +36,8 @@ class Verdict:
     outcome: RunOutcome
     cause: RunCause | None = None
     error: str | None = None
+    by_itself: bool = False
+    """It failed by an error of its own, not by one that followed from another process's."""
 
 
 def verdict(ended: Ended) -> Verdict:
@@ -45,9 +47,11 @@ def verdict(ended: Ended) -> Verdict:
     by = _signal_of(ended.exit_code)
     if _memory_ran_out(ended, by):
         told = ended.told.error if ended.told.cause is RunCause.OOM else None
-        return _failed(RunCause.OOM, told or "the kernel ended it because memory ran out")
+        told = told or "the kernel ended it because memory ran out"
+        return _failed(RunCause.OOM, told, by_itself=True)
     if ended.told.cause not in {None, RunCause.ERROR}:
-        return _failed(ended.told.cause, ended.told.error)
+        by_itself = ended.told.cause is RunCause.OOM
+        return _failed(ended.told.cause, ended.told.error, by_itself=by_itself)
     asked = _asked_by(ended, by)
     if asked is not None:
         cause = RunCause.USER if asked in BY_A_PERSON else RunCause.UNKNOWN
@@ -62,11 +66,12 @@ def _failed_by_itself(ended: Ended, by: signal.Signals | None) -> Verdict:
         return _failed(RunCause.UNKNOWN, _by(by))
     if by is not None:
         return _failed(RunCause.ERROR, ended.told.error or _by(by))
-    return _failed(RunCause.ERROR, ended.told.error or f"exit code {ended.exit_code}")
+    error = ended.told.error or f"exit code {ended.exit_code}"
+    return _failed(RunCause.ERROR, error, by_itself=ended.told.cause is RunCause.ERROR)
 
 
-def _failed(cause: RunCause | None, error: str | None) -> Verdict:
-    return Verdict(outcome=RunOutcome.FAILED, cause=cause, error=error)
+def _failed(cause: RunCause | None, error: str | None, *, by_itself: bool = False) -> Verdict:
+    return Verdict(outcome=RunOutcome.FAILED, cause=cause, error=error, by_itself=by_itself)
 
 
 def _memory_ran_out(ended: Ended, by: signal.Signals | None) -> bool:

@@ -67,16 +67,16 @@ def held(folder: Path) -> Iterator[bool]:
         yield _taken(folder, lock.fileno())
 
 
-def own(folder: Path) -> IO[str] | None:
-    """The lock of a folder that no other process knows of yet, to be kept open; None: no luck."""
+def own(folder: Path) -> tuple[Path, IO[str]]:
+    """A folder that no other process has, and its lock, to be kept open. Raises `OSError`."""
     for _ in range(OWN_TRIES):  # who sends what was left behind may clear it away again
         folder.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):
             lock = (folder / "lock").open("w")
             if _taken(folder, lock.fileno()):
-                return lock
+                return folder, lock
             lock.close()
-    return None
+    raise OSError(f"{folder}: another process holds it")
 
 
 def _taken(folder: Path, lock: int) -> bool:

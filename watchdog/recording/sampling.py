@@ -68,7 +68,10 @@ class _Family:
     def __init__(self, first: int) -> None:
         self._members = {first}
 
-    def has(self, pid: int) -> bool:
+    def has(self, pid: int) -> bool | None:
+        """None: a container does not see it, for the driver counts processes as the host does."""
+        if pid not in self._members and parent(pid) is None:
+            return None
         line: list[int] = []
         at: int | None = pid
         while at is not None and at > 1 and len(line) < LONGEST_DESCENT:

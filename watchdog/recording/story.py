@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import socket
+import tempfile
 import threading
 import uuid
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from policies.facts import Run, RunCause, RunOutcome
+from policies.facts import Run
 from providers.identity import Identity, whoami
 from providers.local.host import counters
 from watchdog.recording.command import Command
@@ -36,7 +37,9 @@ FACTS_S = 10.0
 """How long an end waits for what is still being found out of the start."""
 LAST_TRY_S = 8.0
 LAST_TRY_OF_A_SILENT_LEDGER_S = 3.0
-OWN_FAULTS = frozenset({RunCause.ERROR, RunCause.OOM})
+AHEAD = timedelta(days=1)
+"""An error of another rank is dated so far ahead that no word of the first rank is newer: where one
+rank failed the step failed, though the first was only ended for it, or went on."""
 
 
 class Story:
@@ -69,13 +72,9 @@ class Story:
             self._sampling.start()
             identity = _beside(whoami)
             ledger = self._open()
-            self._prints = fingerprints(
-                self._order.words, folder=Path.cwd(), asked=self._order.asked
-            )
+            self._prints = fingerprints(self._order.words, folder=_here(), asked=self._order.asked)
             self._place = _place(self._place, identity())
             self._tell_running()
-            if self._sender is not None:
-                self._sender.start()
         except Exception as error:  # noqa: BLE001 - the command must not suffer from it
             self.troubles.append(f"the run cannot be told: {error}")
         finally:
@@ -93,7 +92,9 @@ class Story:
         if self._letters is None or not self._worth_telling(verdict):
             return
         run = self._ended(verdict)
-        observed_at = self._observed(weak=self._is_weak(verdict))
+        observed_at = self._observed()
+        if self._launch.rank:
+            observed_at += AHEAD
         self._letters.write("runs", [row_of(run, observed_at)])
         event = end_event(run, self._sampling.told(), exit_code=exit_code, observed_at=observed_at)
         self._letters.write("events", [event])
@@ -114,8 +115,11 @@ class Story:
         from watchdog.recording import posting  # noqa: PLC0415
 
         state, ledger = _settings(self._order, self.troubles.append)
-        self._folder = posting.folder_of(state, ledger) / f"{self._start.run_id}-{os.getpid()}"
-        self._lock = posting.own(self._folder)
+        name = f"{self._start.run_id}-{os.getpid()}"
+        try:
+            self._folder, self._lock = posting.own(posting.folder_of(state, ledger) / name)
+        except OSError:  # a home that is read-only, as in many containers
+            self._folder, self._lock = posting.own(Path(tempfile.mkdtemp()) / name)
         spool = Spool(self._folder)
         self._letters = posting.Letters(spool, self._start.run_id, self._start.started_at)
         self._tell_running()
@@ -147,22 +151,21 @@ class Story:
             sent_bytes=_difference(self._sent_before, _sent_bytes()),
         )
 
-    def _observed(self, *, weak: bool = False) -> datetime:
-        """Newer than all that was said before; weak: so little that another rank's word wins."""
+    def _observed(self) -> datetime:
+        """Newer than all that was said before."""
         least = self._observed_at + timedelta(microseconds=1)
-        self._observed_at = least if weak else max(least, self._command.now())
+        self._observed_at = max(least, self._command.now())
         return self._observed_at
 
     def _worth_telling(self, verdict: Verdict) -> bool:
-        return not self._launch.rank or _own_fault(verdict)
-
-    def _is_weak(self, verdict: Verdict) -> bool:
-        return self._launch.step is not None and not _own_fault(verdict)
+        """The first rank tells of the whole step, another one of an error of its own."""
+        return not self._launch.rank or verdict.by_itself
 
     def _send(self) -> None:
         if self._sender is None:
             return
         patience_s = LAST_TRY_OF_A_SILENT_LEDGER_S if self.troubles else LAST_TRY_S
+        self._sender.wake()
         self._sender.finish(patience_s)
 
     def _send_left_behind(self, ledger: str) -> None:
@@ -181,7 +184,7 @@ def _start(order: Order, command: Command, launch: Launch) -> Start:
     named = order.workload or launch.workload
     return Start(
         run_id=_run_id(launch),
-        workload=named or workload_of(order.words, str(Path.cwd())),
+        workload=named or workload_of(order.words, str(_here())),
         started_at=command.started_at,
         group=order.group,
         owner=_user(),
@@ -250,8 +253,12 @@ def _place(place: Place, identity: object) -> Place:
     )
 
 
-def _own_fault(verdict: Verdict) -> bool:
-    return verdict.outcome is RunOutcome.FAILED and verdict.cause in OWN_FAULTS
+def _here() -> Path:
+    """The current folder; it may have been deleted meanwhile."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return Path("/")
 
 
 def _user() -> str | None:

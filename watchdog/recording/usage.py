@@ -64,14 +64,12 @@ class _Seen:
 class Usage:
     """Folds samples. Times are seconds since the run's start."""
 
-    ours: Callable[[int], bool]
-    """Whether a process belongs to the run."""
+    ours: Callable[[int], bool | None]
+    """Whether a process belongs to the run; None: it cannot be seen from here."""
     visible: tuple[str, ...] | None
     """The GPUs that the run may see, by index; None: all, or nobody can tell."""
     _seen: dict[str, _Seen] = field(default_factory=dict)
     _used: set[str] = field(default_factory=set)
-    _countable: bool = False
-    """Whether processes on GPUs are told by the ids that this machine counts by."""
     _last_s: float = 0.0
 
     def add(self, sample: Sample, at_s: float) -> None:
@@ -85,8 +83,9 @@ class Usage:
         seen.model = seen.model or device.model
         seen.total_mib = device.memory_total_mib or seen.total_mib
         seen.peak_mib = _larger(seen.peak_mib, device.memory_used_mib)
-        own = [each for each in device.processes or () if self.ours(each.pid)]
-        seen.shared |= len(own) < len(device.processes or ())
+        whose = [(self.ours(each.pid), each) for each in device.processes or ()]
+        own = [each for ours, each in whose if ours]
+        seen.shared |= any(ours is False for ours, _ in whose)
         if own:
             self._used.add(device.id)
             held = [each.held_mib for each in own]
@@ -103,7 +102,9 @@ class Usage:
         return Use(gpus=gpus, setup_seconds=min(starts, default=None))
 
     def _gpus(self) -> list[str]:
-        """Those on which a process of the run was seen; else those that it alone may see."""
+        """Those on which a process of the run was seen; else those that it may see, by name, or
+        that were busy while nobody else was seen on any.
+        """
         if self._used:
             return [name for name in self._seen if name in self._used]
         if self.visible is not None:

@@ -32,20 +32,37 @@ def record(order: Order) -> int:
     except CannotStartError as error:
         say(str(error))
         return error.exit_code
-    story = Story(order, command)
-    threading.Thread(target=story.tell, name="story", daemon=True).start()
+    story = _begun(order, command)
     code = command.wait()
-    said = _verdict(command, code, kills)
-    with suppress(_HurryError):
-        signal.signal(signal.SIGINT, _hurry)
-        story.end(code, said)
+    if story is not None:
+        try:
+            with suppress(_HurryError):
+                signal.signal(signal.SIGINT, _hurry)
+                story.end(code, _verdict(command, code, kills))
+            _tell_troubles(story)
+        except Exception as error:  # noqa: BLE001 - the exit code must be the command's own
+            say(f"the run is not recorded: {error}")
+    return code
+
+
+def _begun(order: Order, command: Command) -> Story | None:
+    try:
+        story = Story(order, command)
+        threading.Thread(target=story.tell, name="story", daemon=True).start()
+    except Exception as error:  # noqa: BLE001 - the command runs already, and is waited for
+        say(f"the run is not recorded: {error}")
+        return None
+    return story
+
+
+def _tell_troubles(story: Story) -> None:
+    """Nothing where all went well: what the command wrote stands alone."""
     waiting = story.kept_in()
     if waiting is not None:
         why = f"{story.troubles[-1]}; " if story.troubles else ""
         say(f"{why}the run waits in {waiting} for the next `record`, `runs list` or patrol here")
     elif story.troubles and not story.told:
         say(story.troubles[-1])
-    return code
 
 
 def say(text: str) -> None:

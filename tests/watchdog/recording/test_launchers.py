@@ -42,6 +42,20 @@ def test_the_rank_that_failed_says_why(desk: Desk) -> None:
     assert desk.how_it_went() == ("failed", "oom")
 
 
+def test_what_another_rank_only_suffered_is_not_the_cause(desk: Desk) -> None:
+    follows = "echo 'torch.distributed.DistBackendError: remote process exited' >&2; exit 1"
+    fails = "echo 'torch.OutOfMemoryError: CUDA out of memory.' >&2; exit 1"
+    desk.run("sh", "-c", fails, more=rank(0))
+    desk.run("sh", "-c", follows, more=rank(1))
+    assert desk.how_it_went() == ("failed", "oom")
+
+
+def test_a_step_whose_first_rank_went_on_has_failed_all_the_same(desk: Desk) -> None:
+    desk.run("sh", "-c", "echo 'KeyError: 1' >&2; exit 1", more=rank(1))
+    desk.run("true", more=rank(0))
+    assert desk.how_it_went() == ("failed", "error")
+
+
 def test_a_rank_without_a_step_stands_aside(desk: Desk) -> None:
     """`torchrun --no-python spend-watchdog record -- …`: nothing comes between."""
     for number in ("0", "1"):

@@ -100,8 +100,16 @@ def test_wrong_settings_do_not_stop_the_command(desk: Desk) -> None:
 
 
 def test_a_state_folder_that_cannot_be_written(desk: Desk) -> None:
+    """As in a container with a read-only home: the ledger still gets the run."""
     (desk.home / "state").write_text("a file")
     done = desk.run("sh", "-c", "exit 6")
+    assert (done.returncode, done.stderr) == (6, b"")
+    assert desk.how_it_went() == ("failed", "error")
+
+
+def test_no_place_to_keep_anything(desk: Desk) -> None:
+    (desk.home / "state").write_text("a file")
+    done = desk.run("sh", "-c", "exit 6", more={"TMPDIR": "/proc"})
     assert done.returncode == 6
     assert b"Traceback" not in done.stderr
 

@@ -87,6 +87,14 @@ def test_where_processes_are_not_told_the_visible_gpus_count() -> None:
     assert seen.told().utilisation_mean_pct is None
 
 
+def test_in_a_container_the_busy_gpus_count() -> None:
+    """The driver tells processes by the host's count."""
+    seen = Usage(ours=lambda _: None, visible=None)
+    seen.add(sample(device("0", pct=0, pids=(7,)), device("1", pct=80, pids=(8,))), 1.0)
+    assert [gpu.gpu for gpu in seen.told().gpus] == ["1"]
+    assert seen.told().peak_memory_mib == 1000
+
+
 def test_on_a_machine_of_others_nothing_is_guessed() -> None:
     seen = usage()
     seen.add(sample(device(pids=(7,))), 1.0)
