@@ -8,6 +8,7 @@ import sys
 import threading
 from contextlib import suppress
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from watchdog.recording.command import CannotStartError, Command, started
 from watchdog.recording.ending import Ended, Verdict, verdict
@@ -15,7 +16,9 @@ from watchdog.recording.kernel_memory import memory_kills
 from watchdog.recording.launchers import launch_of
 from watchdog.recording.order import Order
 from watchdog.recording.signatures import lines_of, told_by
-from watchdog.recording.story import Story
+
+if TYPE_CHECKING:
+    from watchdog.recording.story import Story
 
 ASKED_LATELY_S = 600.0
 """A signal explains an end that comes within so long: a checkpoint may have to be written."""
@@ -46,6 +49,8 @@ def record(order: Order) -> int:
 
 
 def _begun(order: Order, command: Command) -> Story | None:
+    from watchdog.recording.story import Story  # noqa: PLC0415 - the command starts first
+
     try:
         story = Story(order, command)
         threading.Thread(target=story.tell, name="story", daemon=True).start()
