@@ -19,7 +19,7 @@ from watchdog.recording.witness import keep_only
 
 STDERR = 2
 TAIL_BYTES = 64 * 1024
-AT_ONCE = 64 * 1024
+AT_ONCE = TAIL_BYTES
 STILL_HELD_S = 0.3
 """A process that the command left behind may hold its standard error; nobody waits for that."""
 
@@ -141,11 +141,11 @@ class _Kept:
         return int.from_bytes(self._memory[TAIL_BYTES : TAIL_BYTES + 8], "little")
 
     def add(self, data: bytes) -> None:
+        """At most as much as is kept."""
         count = self._count
-        last = data[-TAIL_BYTES:]
-        place = (count + len(data) - len(last)) % TAIL_BYTES
-        first = last[: TAIL_BYTES - place]
-        rest = last[len(first) :]
+        place = count % TAIL_BYTES
+        first = data[: TAIL_BYTES - place]
+        rest = data[len(first) :]
         self._memory[place : place + len(first)] = first
         self._memory[: len(rest)] = rest
         after = count + len(data)

@@ -89,6 +89,17 @@ def test_no_reading_stays_in_the_future(minutes: float) -> None:
     assert end <= ARRIVED + 2.5 * MINUTE
 
 
+def test_all_words_on_one_run_are_moved_alike() -> None:
+    """By the whole of its length they would change places: the last word would be the oldest."""
+    ahead = timedelta(hours=3)
+    begun = {"started_at": NOW + ahead, "observed_at": NOW + ahead + 295 * MINUTE}
+    ended_at = NOW + ahead + 300 * MINUTE
+    ended = {"started_at": NOW + ahead, "ended_at": ended_at, "observed_at": ended_at}
+    first, last = righted(TABLES["runs"], [begun, ended], ahead)
+    assert first["observed_at"] == NOW + 295 * MINUTE
+    assert last["observed_at"] == NOW + 300 * MINUTE
+
+
 def test_the_limits_are_those_of_the_words() -> None:
     assert (TOLERATED, MOVED_FORWARD_AT_MOST) == (MINUTE, 60 * MINUTE)
 

@@ -128,6 +128,16 @@ def test_what_it_ignores_stays_ignored(desk: Desk) -> None:
     with running(desk, *ignoring, "sh", "-c", "echo ready; sleep 1; exit 7") as process:
         process.send_signal(signal.SIGHUP)
         assert process.wait(60) == 7
+    assert desk.how_it_went() == ("failed", "error")
+
+
+def test_what_it_says_after_ctrl_c_is_passed_on_too(desk: Desk) -> None:
+    code = "trap 'echo tidied >&2; exit 3' INT; echo ready; while :; do sleep 0.1; done"
+    with running(desk, "sh", "-c", code) as process:
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(60) == 3
+        assert process.stderr is not None
+        assert process.stderr.read() == b"tidied\n"
 
 
 def test_one_that_forks_is_not_waited_for_beyond_its_end(desk: Desk) -> None:
