@@ -61,7 +61,7 @@ class Desk:
     def start(self, *command: str, **how: Any) -> subprocess.Popen[bytes]:
         more = how.pop("more", {})
         return subprocess.Popen(
-            self.words(*command),
+            [*how.pop("under", ()), *self.words(*command)],
             cwd=self.home,
             env={**self.environment, **more},
             stdout=how.pop("stdout", subprocess.PIPE),

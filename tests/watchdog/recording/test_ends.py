@@ -124,8 +124,8 @@ def test_a_signal_to_all_reaches_the_command_once(desk: Desk) -> None:
 
 def test_what_it_ignores_stays_ignored(desk: Desk) -> None:
     """As under `nohup`, whose terminal may go."""
-    ignoring = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"]
-    with running(desk, *ignoring, "sh", "-c", "echo ready; sleep 1; exit 7") as process:
+    ignoring = ("sh", "-c", "trap '' HUP; exec \"$@\"", "sh")
+    with running(desk, "sh", "-c", "echo ready; sleep 1; exit 7", under=ignoring) as process:
         process.send_signal(signal.SIGHUP)
         assert process.wait(60) == 7
     assert desk.how_it_went() == ("failed", "error")
