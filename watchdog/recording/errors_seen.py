@@ -160,9 +160,8 @@ class _Kept:
 
 
 def _relay(reader: int, kept: _Kept) -> None:
-    """The relay's own process: in a session of its own, so that no key at a terminal ends it."""
+    """The relay's own process. Signals that are passed on stay blocked here: it ends last."""
     try:
-        os.setsid()
         keep_only({reader, STDERR})
         while True:
             kept.busy = False

@@ -107,7 +107,10 @@ class Story:
 
         if self._folder is None:
             return None
-        return None if posting.cleared(self._folder) else self._folder
+        waiting = None if posting.cleared(self._folder) else self._folder
+        if self._lock is not None:
+            self._lock.close()
+        return waiting
 
     def _open(self) -> str | None:
         """Settings, the folder, the first word there; the ledger's address where it is known."""

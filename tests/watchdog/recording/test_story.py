@@ -43,6 +43,7 @@ def test_a_heartbeat_now_and_then(desk: Desk, monkeypatch: pytest.MonkeyPatch) -
     first = desk.the_run()
     assert first["outcome"] == "running"
     told.end(0, Verdict(outcome=RunOutcome.SUCCEEDED))
+    assert told.kept_in() is None
     last = desk.the_run()
     assert last["outcome"] == "succeeded"
     assert str(first["observed_at"]) < str(last["observed_at"])
