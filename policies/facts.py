@@ -215,6 +215,10 @@ class Machine:
     image: str | None = None
     needs_setup: bool = True
     """False: what boots is ready to work, so no time after a boot counts as set-up."""
+    last_input_at: datetime | None = None
+    """When somebody last typed at a terminal of it, where an agent tells; None: unknown."""
+    held_by: str | None = None
+    """Which processes are on its GPUs, in one sentence for people; None: not told, or none."""
 
     @property
     def native_id(self) -> str:

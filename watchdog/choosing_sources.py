@@ -10,9 +10,13 @@ from typing import TypeAlias
 
 from policies.facts import Machine, Reading
 
-TRUSTED_FIRST = ("prometheus",)
-"""Kinds of sources, most trusted first; all others come after. DCGM samples the driver every few
-seconds and the maximum survives; an agent in the cloud's own service averages over its minute."""
+AGENT = "agent"
+"""The source that our own agent names; the view `readings_of_agents` says the same."""
+TRUSTED_FIRST = (AGENT, "prometheus")
+"""Kinds of sources, most trusted first; all others come after. Our agent asks the driver on the
+machine itself and knows by the metadata service which machine that is. DCGM samples the driver
+every few seconds and the maximum survives, but a label must name the machine. An agent in the
+cloud's own service averages over its minute."""
 FORGIVEN_COVERAGE = 0.10
 """A more trusted source is passed over only where it saw less of the time by more than this."""
 
@@ -41,15 +45,15 @@ class _Told:
 
 
 def most_trusted(readings: Iterable[Reading], machines: Iterable[Machine]) -> Chosen:
-    """One kind of source for each machine's GPUs in each stretch; what the host tells stays."""
+    """One kind of source for each machine's GPUs in each stretch, and likewise for its host."""
     gpus = {machine.id: machine.gpus or 0 for machine in machines}
     kept: list[Reading] = []
+    hosts: dict[_Stretch, list[Reading]] = defaultdict(list)
     stretches: dict[_Stretch, list[Reading]] = defaultdict(list)
     for reading in readings:
-        if reading.gpu is None:
-            kept.append(reading)
-        else:
-            stretches[_stretch(reading)].append(reading)
+        (hosts if reading.gpu is None else stretches)[_stretch(reading)].append(reading)
+    for several in hosts.values():
+        kept.extend(_ranked(several, gpus=0)[0].readings)
     told = {}
     for stretch, several in sorted(stretches.items(), key=lambda item: item[0]):
         machine = stretch[0]

@@ -63,8 +63,9 @@ def _case(
 ) -> Case:
     attribution = attribution_at(each.attributions, now)
     phase = each.timeline.now
-    if measured_by is not None and each.machine.running:
-        phase = replace(phase, why=(*phase.why, measured_by))
+    if each.machine.running:
+        told = [also for also in (each.machine.held_by, measured_by) if also is not None]
+        phase = replace(phase, why=(*phase.why, *told))
     return Case(
         machine=each.machine,
         attribution=attribution,

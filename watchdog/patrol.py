@@ -20,6 +20,7 @@ from policies.rules import Policy
 from policies.verdicts import Outcome, Result
 from providers.base import Inventory
 from watchdog import rows
+from watchdog.agent_readings import with_agents
 from watchdog.alerts.message import alert_from, told_machines
 from watchdog.attribution import matches
 from watchdog.conclude import (
@@ -89,6 +90,7 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
     memory = remember(parts.ledger, gathered, before=before, limits=parts.limits, now=now)
     gathered = recalled(parts.ledger, gathered, parts.providers)
     gathered = with_past_readings(parts.ledger, gathered)
+    gathered = with_agents(parts.ledger, gathered, now=now)
     parts.progress("judging")
     accounted = account(gathered, memory, mapping=parts.mapping, limits=parts.limits, now=now)
     judged = conclude(

@@ -13,6 +13,7 @@ from policies.grids import PhaseLimits
 from policies.phases import Earlier
 from watchdog import rows
 from watchdog.gather import COARSE_S, Gathered
+from watchdog.recording.lost import with_lost
 from watchdog.rows import moment_of
 
 if TYPE_CHECKING:
@@ -78,14 +79,27 @@ def remember(
     }
     frame = rows.readings_frame(gathered.readings, since=since, observed_at=now)
     ledger.append("readings", frame)
+    runs = with_lost(ledger, ledger.rows("runs"), now=now)
     return Memory(
-        runs=tuple(rows.run_from(row) for row in ledger.rows("runs")),
+        runs=tuple(rows.run_from(row) for row in runs),
         observations=observations,
         earlier=_earlier(ledger, gathered, limits),
-        gaps=tuple(
-            Gap(provider="ledger", what="inbox", why=problem) for problem in folded.problems
+        gaps=(
+            *(Gap(provider="ledger", what="inbox", why=problem) for problem in folded.problems),
+            *(_wrong_clock(machine, skew) for machine, skew in folded.skews.items()),
         ),
     )
+
+
+def _wrong_clock(machine: str, skew: timedelta) -> Gap:
+    """What it measured was put right by whole intervals, so its times are no longer exact."""
+    minutes = abs(skew.total_seconds()) / 60
+    side = "ahead of" if skew > timedelta() else "behind"
+    why = (
+        f"the clock of {machine} is {minutes:.0f} min {side} the ledger's: its readings were moved"
+        " by that; switch on time synchronisation there (chrony, systemd-timesyncd)"
+    )
+    return Gap(provider=machine.partition(":")[0], what="clock", why=why, resource=machine)
 
 
 def scope_of(machine: Machine) -> Scope:

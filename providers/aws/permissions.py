@@ -29,3 +29,18 @@ def read_only_policy() -> dict[str, Any]:
             }
         ],
     }
+
+
+def agent_policy(ledger: str = "LEDGER-BUCKET/LEDGER-FOLDER") -> dict[str, Any]:
+    """The IAM policy of a machine whose agent may drop letters into the ledger's inbox, no more."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "SpendWatchdogAgentDrops",
+                "Effect": "Allow",
+                "Action": ["s3:PutObject"],
+                "Resource": f"arn:aws:s3:::{ledger}/inbox/*",
+            }
+        ],
+    }

@@ -22,12 +22,13 @@ from policies.facts import (
 )
 from providers.base import Probe, ProviderUnavailable, Seen
 from providers.local import nvml
-from providers.local.host import Host, HostUse, host_use, this_host
+from providers.local.host import REGION, Host, HostUse, host_use, local_id, this_host
+from providers.local.last_input import last_input_at
 from providers.local.nvml import Device, Sample
+from providers.local.occupants import held_by
 from providers.local.prices import LocalWishes, price_of
 from providers.local.readings import holds_now, readings_from
 
-REGION = "local"
 MACHINE_TYPE = "workstation"
 UNNAMED = "unknown GPU"
 HOW_TO_MEASURE = (
@@ -54,12 +55,14 @@ class LocalProvider:
         sampler: Callable[[], Sample] = nvml.sample,
         host: Callable[[], Host] = this_host,
         use: Callable[[], HostUse | None] = host_use,
+        last_input: Callable[[], datetime | None] = last_input_at,
         clock: Callable[[], datetime] = _now,
     ) -> None:
         self._wishes = wishes
         self._sampler = sampler
         self._host = host()
         self._use = use
+        self._last_input = last_input
         self._clock = clock
         self._calls: Counter[str] = Counter()
         self._newest: Sample | None = None
@@ -136,7 +139,7 @@ class LocalProvider:
 
     @property
     def _id(self) -> str:
-        return f"local:{self._host.name}:{REGION}:{self._host.identity}"
+        return local_id(self._host)
 
     @property
     def _scope(self) -> Scope:
@@ -164,6 +167,8 @@ class LocalProvider:
             host_names=(self._host.name,),
             vcpus=self._host.vcpus,
             needs_setup=False,
+            last_input_at=self._last_input(),
+            held_by=held_by(sample.devices),
         )
 
     def _silent(self, device: Device) -> Gap:
@@ -207,6 +212,6 @@ def _probe(device: Device) -> Probe:
     held = "memory not told"
     if device.memory_used_mib is not None and device.memory_total_mib is not None:
         held = f"{device.memory_used_mib / 1024:.1f} of {device.memory_total_mib / 1024:.1f} GiB"
-    return Probe(
-        what=f"GPU {device.id}", ok=True, told=f"{model}: {device.utilisation_pct:.0f} %, {held}"
-    )
+    by = held_by([device])
+    told = f"{model}: {device.utilisation_pct:.0f} %, {held}" + (f", {by}" if by else "")
+    return Probe(what=f"GPU {device.id}", ok=True, told=told)

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path("/")
+REGION = "local"
 SECTOR_BYTES = 512
 """The kernel counts disk traffic in these, whatever the disk's own sectors are."""
 APART_S = 0.2
@@ -51,6 +52,11 @@ class HostUse:
     received_bytes_per_s: float | None
     sent_bytes_per_s: float | None
     written_bytes_per_s: float | None
+
+
+def local_id(host: Host) -> str:
+    """The id of a workstation among all machines."""
+    return f"local:{host.name}:{REGION}:{host.identity}"
 
 
 def this_host(root: Path = ROOT) -> Host:
@@ -108,6 +114,14 @@ def counters(root: Path = ROOT) -> Counters | None:
         sent_bytes=sent,
         written_bytes=_written(root),
     )
+
+
+def out_of_memory_kills(root: Path = ROOT) -> int | None:
+    """Processes that the kernel ended since boot because memory ran out; None: not told."""
+    for line in _text(root / "proc/vmstat").splitlines():
+        if line.startswith("oom_kill "):
+            return int(line.split()[1])
+    return None
 
 
 def use_between(before: Counters, after: Counters) -> HostUse:

@@ -10,6 +10,7 @@ from typing import Any
 
 from providers.base import ProviderUnavailable
 from providers.local.gpm import utilisation_by_instance
+from providers.local.occupants import Process, processes_on
 
 BYTES_PER_MIB = 1024 * 1024
 
@@ -33,6 +34,8 @@ class Device:
     """Of the whole board; None for a slice, which has no meter of its own."""
     trouble: str | None = None
     """What NVML answered instead of a utilisation."""
+    processes: tuple[Process, ...] | None = None
+    """Those that compute on it; None: NVML does not tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +69,44 @@ def sample() -> Sample:
     finally:
         with suppress(pynvml.NVMLError):
             pynvml.nvmlShutdown()
+
+
+class Driver:
+    """NVML, kept open between samples: starting the driver for each would cost more than asking.
+
+    NVML counts who opens it, so `sample` may open and close it in between.
+    """
+
+    def __init__(self) -> None:
+        self._open = False
+
+    def sample(self) -> Sample:
+        """As the function `sample`; a driver that comes later, or comes back, is found."""
+        try:
+            told = sample()
+        except ProviderUnavailable:
+            self.close()
+            raise
+        self._hold()
+        return told
+
+    def close(self) -> None:
+        if not self._open:
+            return
+        import pynvml  # noqa: PLC0415
+
+        self._open = False
+        with suppress(pynvml.NVMLError):
+            pynvml.nvmlShutdown()
+
+    def _hold(self) -> None:
+        if self._open:
+            return
+        import pynvml  # noqa: PLC0415
+
+        with suppress(pynvml.NVMLError):
+            pynvml.nvmlInit()
+            self._open = True
 
 
 def _no_driver(code: int, told: str) -> str:
@@ -168,6 +209,7 @@ def _device(
         memory_total_mib=None if memory is None else memory.total / BYTES_PER_MIB,
         power_w=power_w,
         trouble=ask.last_trouble if rates is None else None,
+        processes=processes_on(ask, handle),
     )
 
 

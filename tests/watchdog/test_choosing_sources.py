@@ -55,3 +55,19 @@ def test_two_namespaces_of_one_source_stay_together() -> None:
     chosen = most_trusted([agent(0, 0), other], [ONE])
     assert len(chosen.readings) == 2
     assert chosen.told == {}
+
+
+def test_of_two_that_tell_of_the_host_one_is_believed() -> None:
+    cloud, ours = agent(1, 1, gpu=None), replace(agent(50, 50, gpu=None), source="agent")
+    chosen = most_trusted([cloud, ours], [ONE])
+    assert chosen.readings == (ours,)
+    little = replace(agent(50, None, gpu=None), source="agent")
+    assert most_trusted([cloud, little], [ONE]).readings == (cloud,)
+    assert chosen.told == {}
+
+
+def test_our_own_agent_is_trusted_most() -> None:
+    several = [agent(0, 0), dcgm(0, 0), replace(agent(90, 90), source="agent")]
+    chosen = most_trusted(several, [ONE])
+    assert chosen.readings == (several[2],)
+    assert chosen.told[ONE.id].startswith("measured by agent (100% of the time), not prometheus")

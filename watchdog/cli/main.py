@@ -18,8 +18,10 @@ COMMANDS: dict[str, str] = {
     "costs": "What each workload cost, phase by phase.",
     "workloads": "Every workload with its verdict, score and answers.",
     "explain": "Why a workload or a machine is judged as it is.",
-    "runs": "Run histories: import them, list them.",
+    "record": "Run a command and record how it went, without an import in its code.",
+    "runs": "Run histories: import them, list them, show one.",
     "prices": "The prices in use, with their sources and dates.",
+    "agent": "On a GPU machine: tell the ledger's inbox what its GPUs do.",
     "ledger": "The store: what it holds; verify, compact, export it.",
 }
 """Each command lives in `watchdog.cli.NAME` as a Typer application called `app`."""

@@ -101,6 +101,7 @@ def _once(
     """One patrol. The first also refuses regions that do not exist: later it would be an outage."""
     from watchdog.composition import parts_of  # noqa: PLC0415 - heavy, and not for --help
     from watchdog.patrol import patrol as one_pass  # noqa: PLC0415
+    from watchdog.recording.posting import catch_up  # noqa: PLC0415
     from watchdog.regions import refuse_unknown_regions  # noqa: PLC0415
 
     _collect_rarely()
@@ -108,6 +109,7 @@ def _once(
         parts = parts_of(settings, alerts=alerts, progress=progress)
         if first:
             refuse_unknown_regions(settings.regions, parts.providers)
+        catch_up(settings.ledger)
         return one_pass(parts, now=datetime.now(UTC), backfill=backfill)
 
 

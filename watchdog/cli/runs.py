@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from watchdog.runs.files import Imported
     from watchdog.runs.files import Progress as BytesRead
 
-app = typer.Typer(no_args_is_help=True, help="Run histories: import them, list them.")
+app = typer.Typer(no_args_is_help=True, help="Run histories: import them, list them, show one.")
 
 COLUMNS = ("run_id", "workload", "started_at", "ended_at", "outcome", "cause", "gpus", "source")
 FIRST = ("workload", "run_id", "started_at", "outcome", "cause")
@@ -88,15 +88,38 @@ def list_(
 
 
 def _folded(config: Path | None, ledger: str | None) -> Ledger:
-    """Only a ledger that is there is written to."""
+    """With what waits here or in the inbox. Only a ledger that is there is written to."""
     from watchdog.composition import open_ledger  # noqa: PLC0415 - heavy, and not for --help
+    from watchdog.recording.posting import catch_up  # noqa: PLC0415
 
     store = reading.opened(config, ledger)
+    catch_up(store.url)
     if store.exists():
         store = open_ledger(load_settings(config, ledger=ledger))
         for problem in store.fold_inbox().problems:
             output.notice(problem)
     return store
+
+
+@app.command()
+def show(
+    run_id: Annotated[str, typer.Argument(metavar="RUN_ID", help="Its id, or how it begins.")],
+    *,
+    config: options.Config = None,
+    ledger: options.LedgerUrl = None,
+    json: options.Json = False,
+) -> None:
+    """All that the ledger knows of one run. Folds in what waits in its inbox."""
+    from watchdog.runs.showing import shown  # noqa: PLC0415 - heavy, and not for --help
+
+    store = _folded(config, ledger)
+    found = shown(store, run_id)
+    if json:
+        output.print_json({"schema": "spend-watchdog/run/1", **found})
+        return
+    for name, value in found.items():
+        if value is not None:
+            typer.echo(f"{name}: {value}")
 
 
 def _tell(done: Sequence[Imported], *, json: bool) -> None:

@@ -13,7 +13,7 @@ from deltalake import DeltaTable
 from watchdog.ledger.check import Check, broken, counted, fine, note
 from watchdog.ledger.datafiles import DataFile, digest, digest_in, quoted
 from watchdog.ledger.delta import files_of, is_whole
-from watchdog.ledger.failures import FOREIGN, LedgerError, explained
+from watchdog.ledger.failures import LedgerError, explained, foreign
 from watchdog.ledger.objects import Objects
 from watchdog.ledger.place import Place
 from watchdog.ledger.tables import DAY, Table
@@ -29,7 +29,7 @@ def table_checks(table: Table, place: Place) -> Iterator[Check]:
     try:
         seen = place.tables.snapshot(table)
         files = files_of(table, seen)
-    except (LedgerError, *FOREIGN) as error:
+    except (LedgerError, *foreign()) as error:
         yield broken(table.name, f"does not open: {error}")
         yield from faults
         return

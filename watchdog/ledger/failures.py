@@ -1,11 +1,10 @@
 """What can go wrong with the store, in one line each: what is wrong, where, and what to do."""
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import duckdb
-from deltalake.exceptions import DeltaError
 from obstore.exceptions import BaseError
 
 
@@ -35,8 +34,18 @@ class LedgerBusyError(LedgerError):
     """Somebody else rewrites the same table at the same time. Nothing was changed."""
 
 
-FOREIGN = (DeltaError, BaseError, duckdb.Error, OSError)
-"""What the libraries below raise. A missing bucket or object is an `OSError` of obstore's."""
+_HEAVY = (("deltalake.exceptions", "DeltaError"), ("duckdb", "Error"))
+"""Libraries that the agent, which only drops objects, must not load; and what they raise."""
+
+
+def foreign() -> tuple[type[BaseException], ...]:
+    """What the libraries below raise; one that is not loaded raises nothing.
+
+    A missing bucket or object is an `OSError` of obstore's.
+    """
+    loaded = [(sys.modules.get(module), name) for module, name in _HEAVY]
+    return (BaseError, OSError, *(getattr(m, name) for m, name in loaded if m is not None))
+
 
 _KNOWN = (
     (
@@ -95,7 +104,7 @@ def told_as(what: str) -> Iterator[None]:
     """Errors of the libraries become one line that begins with `what`."""
     try:
         yield
-    except FOREIGN as error:
+    except foreign() as error:
         raise LedgerError(f"{what}: {explained(error)}") from error
 
 

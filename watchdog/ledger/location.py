@@ -39,6 +39,8 @@ class Location:
     """None: it is a bucket."""
     options: Mapping[str, str] = field(default_factory=dict)
     """By lower-case names, as both libraries take them."""
+    with_sdk: bool = True
+    """Whether the cloud's SDK, where it is installed, is asked for credentials."""
 
     def table_uri(self, table: str) -> str:
         return f"{self.url}/{table}" if self.folder is None else str(self.folder / table)
@@ -107,6 +109,8 @@ class Location:
         the environment and ask the machine's own role.
         """
         if not self.url.startswith("s3:") or self._setting("aws_access_key_id"):
+            return None
+        if not self.with_sdk:
             return None
         if self.options.keys() & {"aws_skip_signature", "skip_signature", "access_key_id"}:
             return None

@@ -1,8 +1,12 @@
 """Objects that are created once: claims, incidents, the inbox."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import obstore
@@ -14,6 +18,15 @@ from watchdog.ledger.location import Location
 _KEY = re.compile(r"[^/\x00-\x1f]+(/[^/\x00-\x1f]+)*")
 _HIDDEN = re.compile(r"#\d+$")
 """A folder hides names that end like this: they are writes under way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """One object as it lies there."""
+
+    body: bytes
+    arrived_at: datetime
+    """By the store's clock."""
 
 
 class Objects:
@@ -47,9 +60,15 @@ class Objects:
 
     def find(self, key: str) -> bytes | None:
         """None: there is none."""
+        found = self.found(key)
+        return None if found is None else found.body
+
+    def found(self, key: str) -> Found | None:
+        """The body, and when the store received it; None: there is none."""
         with told_as(self._place(checked(key), "cannot be read")):
             try:
-                return bytes(obstore.get(self._store, key).bytes())
+                answer = obstore.get(self._store, key)
+                return Found(body=bytes(answer.bytes()), arrived_at=answer.meta["last_modified"])
             except FileNotFoundError:
                 return None
 

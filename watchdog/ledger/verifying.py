@@ -6,7 +6,7 @@ from watchdog.ledger import inbox
 from watchdog.ledger.check import Check, State, broken, counted, fine, note
 from watchdog.ledger.checks_of_charges import charge_checks
 from watchdog.ledger.checks_of_files import table_checks
-from watchdog.ledger.failures import FOREIGN, LedgerError, explained
+from watchdog.ledger.failures import LedgerError, explained, foreign
 from watchdog.ledger.place import Place
 from watchdog.ledger.tables import CHARGES, PATROLS, TABLES, Table
 from watchdog.ledger.views import RAW, query
@@ -73,7 +73,7 @@ def _guarded(what: str, check: Callable[[], Iterator[Check]]) -> Iterator[Check]
         yield from check()
     except LedgerError as error:
         yield broken(what, str(error))
-    except FOREIGN as error:
+    except foreign() as error:
         yield broken(what, f"cannot be read: {explained(error)}")
 
 

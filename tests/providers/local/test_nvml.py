@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from providers.base import ProviderUnavailable
+from providers.local.occupants import Process, held_by
 from tests.providers.local.standin import Desk
 
 
@@ -112,3 +113,44 @@ def test_a_driver_that_does_not_work_is_one_sentence(
 def test_without_the_library_there_is_no_driver(library: Path, tmp_path: Path) -> None:
     with pytest.raises(ProviderUnavailable, match="no NVIDIA driver is installed here"):
         Desk(tmp_path).sample()
+
+
+def test_processes_are_told_with_their_names_the_largest_first(desk: Desk) -> None:
+    desk.says |= {"STANDIN_PROCESSES": "3", "STANDIN_NAME": "/opt/conda/bin/python3.11 train.py"}
+    (card,) = desk.sample().devices
+    assert card.processes == (
+        Process(pid=4713, name="python3.11", held_mib=3072.0),
+        Process(pid=4711, name="python3.11", held_mib=1024.0),
+        Process(pid=4712, name=None, held_mib=None),
+    )
+    assert held_by([card]) == (
+        "held by python3.11 (pid 4713) on GPU 0; python3.11 (pid 4711) on GPU 0;"
+        " a process (pid 4712) on GPU 0"
+    )
+
+
+def test_a_process_on_all_cards_is_one(desk: Desk) -> None:
+    desk.says |= {"STANDIN_PROCESSES": "1", "STANDIN_GPUS": "2"}
+    assert held_by(desk.sample().devices) == "held by python3 (pid 4711) on GPU 0, 1"
+
+
+def test_many_processes_are_counted(desk: Desk) -> None:
+    desk.says["STANDIN_PROCESSES"] = "7"
+    told = held_by(desk.sample().devices)
+    assert told is not None
+    assert told.endswith("; and 3 more")
+
+
+def test_no_process_is_something_else_than_none_told(desk: Desk) -> None:
+    assert desk.sample().devices[0].processes == ()
+    desk.says["STANDIN_OLD"] = "1"
+    card = desk.sample().devices[0]
+    assert card.processes is None
+    assert held_by([card]) is None
+
+
+def test_a_name_cannot_smuggle_control_characters(desk: Desk) -> None:
+    desk.says |= {"STANDIN_PROCESSES": "1", "STANDIN_NAME": "evil\x1b[31m" + "x" * 90}
+    (card,) = desk.sample().devices
+    assert card.processes is not None
+    assert card.processes[0].name == "evil[31m" + "x" * 32

@@ -116,6 +116,12 @@ def test_what_was_not_measured_is_unknown_and_a_gap(
     assert {gap["what"] for gap in gaps} == {"GPU metrics"}
 
 
+def test_who_holds_the_card_is_said(tmp_path: Path, desk: Desk) -> None:
+    desk.says |= {"STANDIN_HELD_MIB": "2048", "STANDIN_PROCESSES": "1"}
+    machine, _ = judged(tmp_path, desk)
+    assert "held by python3 (pid 4711) on GPU 0" in machine["why"]
+
+
 def test_electricity_and_card_give_a_local_hour_its_cost(tmp_path: Path, desk: Desk) -> None:
     desk.says |= {
         "SPEND_WATCHDOG_LOCAL__ELECTRICITY_USD_PER_KWH": "0.30",

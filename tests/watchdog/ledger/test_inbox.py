@@ -211,7 +211,7 @@ def test_a_fold_that_is_cut_short_anywhere_loses_and_doubles_nothing(tmp_path: P
             ledger.drop_in_inbox("events", [event(str(n))])
         ledger.put_once("inbox/runs/bad.json", b"{")
         objects = Objects(ledger._location)
-        for name in ("keys", "find", "move", "remove"):
+        for name in ("keys", "found", "move", "remove"):
             setattr(objects, name, scissors.cut(getattr(objects, name)))
 
         try:
