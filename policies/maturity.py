@@ -129,7 +129,8 @@ def _gpu_hours(record: TrackRecord) -> float | None:
 
 
 def _verdict(record: TrackRecord, missing: tuple[str, ...]) -> Verdict:
-    if not record.runs:
+    """Only a run that the work itself ended, well or badly, says whether it still searches."""
+    if not record.counted:
         return Verdict.UNKNOWN
     return Verdict.EXPLORATORY if missing else Verdict.MATURE
 
@@ -158,17 +159,28 @@ def _missing(record: TrackRecord, questions: Mapping[Question, Evidence]) -> tup
 
 
 def _finishes(record: TrackRecord, rate: Rate) -> Evidence:
-    if not record.counted:
-        return Evidence(answer=Answer.UNKNOWN, evidence="no run has ended")
+    if record.counted < FEW:
+        return Evidence(answer=Answer.UNKNOWN, evidence=_seen_of_finishing(record))
     told = (
         f"{record.succeeded} of {record.counted} runs that count succeeded;"
         f" {rate.value:.0%} once few runs are shrunk toward the group's rate"
     )
-    if rate.value >= FINISHES_AT:
-        return Evidence(answer=Answer.YES, evidence=told)
-    if record.counted < FEW:
-        return Evidence(answer=Answer.UNKNOWN, evidence=f"{told}; too few to tell")
-    return Evidence(answer=Answer.NO, evidence=told)
+    return Evidence(answer=_yes_if(rate.value >= FINISHES_AT), evidence=told)
+
+
+def _seen_of_finishing(record: TrackRecord) -> str:
+    """What few runs showed. The group's rate moves the score, but is no answer of this work's."""
+    if not record.runs:
+        return "no run has ended"
+    if not record.counted:
+        ended = "1 run" if record.other == 1 else f"{record.other} runs"
+        return (
+            f"{ended} ended, but not by the work itself: cancelled, lost, cut off from outside or"
+            " not told how"
+        )
+    what = {record.counted: "yes", 0: "no"}.get(record.succeeded, "either")
+    noun = "run" if record.counted == 1 else "runs"
+    return f"{record.succeeded} of {record.counted} {noun} completed; too few to say {what}"
 
 
 def _memory(record: TrackRecord) -> Evidence:

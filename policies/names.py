@@ -96,17 +96,3 @@ NAMES: tuple[Name, ...] = (
 """Every name there is, in the order of the documentation."""
 
 BY_NAME: Mapping[str, Name] = {each.name: each for each in NAMES}
-
-
-def describe_names() -> list[dict[str, str]]:
-    """One row a name, for tables in documentation and on the terminal."""
-    return [
-        {
-            "name": each.name,
-            "type": each.type.value,
-            "unit": each.unit or "",
-            "values": ", ".join(each.values),
-            "meaning": each.meaning,
-        }
-        for each in NAMES
-    ]

@@ -8,11 +8,19 @@ provider's own words, `service:Operation`.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from typing import Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from policies.facts import Gap, Machine, Price, Reading, Scope, Transition, Window
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """The part of an asked time that an answer left out, so that it can be asked for again."""
+
+    scope: Scope
+    window: Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +31,8 @@ class Seen(Generic[T]):
     gaps: tuple[Gap, ...] = ()
     scopes: tuple[Scope, ...] = ()
     """The scopes that were seen whole."""
+    unread: tuple[Unread, ...] = ()
+    """Of scopes with a gap that were read in part. Without it, a gap means that nothing was."""
 
 
 @runtime_checkable
@@ -60,15 +70,17 @@ class ReadsUsage(Protocol):
 class SeesOnlyNow(Protocol):
     """A provider whose readings hold the present alone: what it told earlier lies in the ledger."""
 
-    @property
-    def no_history(self) -> str:
-        """Why there is none, in a few words."""
+    sees_only_now: Literal[True]
+    """Marks it; there is nothing to ask."""
 
 
 @runtime_checkable
 class ReadsLifecycle(Protocol):
     def transitions(self, machines: Sequence[Machine], window: Window) -> Seen[Transition]:
-        """Starts and ends from the audit trail, in the scopes of these machines."""
+        """Starts and ends from the audit trail, in the scopes of these machines.
+
+        What a gap leaves out is asked for again by the next patrol.
+        """
 
 
 @runtime_checkable

@@ -12,15 +12,16 @@ from policies.engine import Case, judge
 from policies.facts import Gap, Machine, Run, WorkloadKey
 from policies.maturity import assess, matching, unknown_maturity
 from policies.rules import Policy
-from policies.verdicts import QUIET, Decision, Maturity, PhaseNow
+from policies.verdicts import QUIET, Decision, Maturity, Phase, PhaseNow
 from watchdog import rows
 from watchdog.attribution import attribution_at
-from watchdog.patrol_report import BackfillLine, JudgedMachine
+from watchdog.patrol_report import BackfillLine, JudgedMachine, by_waste
 from watchdog.timekeeping import Accounted
 
 CENT = Decimal("0.01")
 NOTHING_TO_TELL: Mapping[str, str] = MappingProxyType({})
 IDLE_PHASES = frozenset(phase.value for phase in QUIET)
+UNMEASURED = Phase.UNKNOWN.value
 
 
 def conclude(
@@ -111,13 +112,12 @@ def backfill_lines(
 ) -> tuple[BackfillLine, ...]:
     """What each machine did in the time that was metered in this pass, dearest waste first."""
     lines = [_backfill_line(each, advice, now) for each in accounted if each.charges]
-    return tuple(sorted(lines, key=_waste, reverse=True))
+    return tuple(sorted(lines, key=by_waste))
 
 
 def _backfill_line(each: Accounted, advice: Mapping[str, str], now: datetime) -> BackfillLine:
     idle = [charge for charge in each.charges if charge["x_Phase"] in IDLE_PHASES]
-    unmeasured = [charge for charge in each.charges if charge["x_Phase"] == "unknown"]
-    blind = len(unmeasured) > 1 or (bool(unmeasured) and not idle)
+    unmeasured = [charge for charge in each.charges if charge["x_Phase"] == UNMEASURED]
     return BackfillLine(
         machine=each.machine.id,
         name=each.machine.name,
@@ -128,8 +128,20 @@ def _backfill_line(each: Accounted, advice: Mapping[str, str], now: datetime) ->
         unmeasured_usd=_usd(unmeasured),
         total_hours=_hours(each.charges),
         total_usd=_usd(each.charges),
-        advice=advice.get(each.machine.provider) if blind else None,
+        advice=advice.get(each.machine.provider) if _is_dark(each) else None,
     )
+
+
+def _is_dark(each: Accounted) -> bool:
+    """Whether nobody measures it: not now, or never while it ran.
+
+    A machine that is measured has unmeasured minutes, too: its first ones, and those of a metric
+    that came late. They are shown, but nothing is left to be set up.
+    """
+    unmeasured = [charge["x_Phase"] == UNMEASURED for charge in each.charges]
+    if each.machine.running and each.timeline.now.phase is Phase.UNKNOWN:
+        return any(unmeasured)
+    return all(unmeasured) or (any(unmeasured) and not each.gpus_seen)
 
 
 def _hours(charges: Sequence[Mapping[str, object]]) -> float:
@@ -142,10 +154,6 @@ def _usd(charges: Sequence[Mapping[str, object]]) -> Decimal | None:
     if any(cost is None for cost in costs):
         return None
     return sum((Decimal(str(cost)) for cost in costs), Decimal(0))
-
-
-def _waste(line: BackfillLine) -> Decimal:
-    return (line.idle_usd or Decimal(0)) + (line.unmeasured_usd or Decimal(0))
 
 
 def unmatched_mapping(origin: str, entries: int, machines: Sequence[Machine]) -> Gap:

@@ -15,6 +15,7 @@ from policies.facts import Gap, Machine, Price, Reading, Scope, Transition, Wind
 from providers.base import Inventory, Prices, ReadsLifecycle, ReadsUsage, Seen
 from watchdog.choosing_sources import most_trusted
 from watchdog.costs.running_time import hour_of
+from watchdog.debts import settled, to_ask
 
 PERIOD_S = 300
 COARSE_S = 3600
@@ -50,10 +51,20 @@ class Windows:
 
     fine: Window
     coarse: Window | None
+    remetered_from: datetime | None = None
+    """Where older time is metered again because its starts and stops came late; its readings are
+    not asked for again."""
 
     @property
     def started_at(self) -> datetime:
-        return self.fine.started_at if self.coarse is None else self.coarse.started_at
+        return self.missed_from or self.fine.started_at
+
+    @property
+    def missed_from(self) -> datetime | None:
+        """From when on earlier patrols lacked something; None: they lacked nothing."""
+        if self.remetered_from is not None or self.coarse is None:
+            return self.remetered_from
+        return self.coarse.started_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +73,8 @@ class Watched:
 
     scope: Scope
     windows: Windows
+    history_owed: Window | None = None
+    """The time whose starts and stops are still not read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,14 +116,20 @@ def gather(
     backfill: timedelta = BACKFILL,
     progress: Progress = lambda _: None,
     monitoring: Monitoring | None = None,
+    history_owed: Callable[[Scope], Window | None] = lambda _: None,
 ) -> Gathered:
     """Ask all providers side by side. One that breaks is a gap, and the others still come.
 
     `monitoring` is asked after them, because only then is it known what a label may mean.
+    `history_owed`: of which time earlier patrols could not read a scope's starts and stops.
     """
+    oldest = hour_of(now - max(backfill, BACKFILL))
+
+    def plan(each: Watched) -> Window | None:
+        return to_ask(each.windows, history_owed(each.scope), oldest)
 
     def ask(provider: Inventory) -> Gathered:
-        return _asked(provider, now, watched_until, backfill, progress)
+        return _asked(provider, now, watched_until, backfill, progress, plan)
 
     with ThreadPoolExecutor(max_workers=max(1, len(providers))) as pool:
         parts = list(pool.map(ask, providers))
@@ -156,6 +175,7 @@ def _asked(
     watched_until: Callable[[Scope], datetime | None],
     backfill: timedelta,
     progress: Progress,
+    plan: Callable[[Watched], Window | None],
 ) -> Gathered:
     progress(f"{provider.name}: looking for machines")
     seen = _guarded(provider, "machines", provider.machines)
@@ -166,7 +186,7 @@ def _asked(
     )
     progress(f"{provider.name}: reading {len(machines)} machines")
     usage = _usage(provider, machines, watched)
-    history = _history(provider, machines, watched)
+    history, watched = _history(provider, machines, watched, plan)
     return Gathered(
         machines=machines,
         readings=usage.values,
@@ -220,8 +240,8 @@ def _by_window(
 ) -> dict[Window, list[Machine]]:
     """The machines whose meter may have run in each window, the coarse one first."""
     asked: dict[Window, list[Machine]] = defaultdict(list)
-    for machine, windows in _in_windows(machines, watched):
-        for window in (windows.coarse, windows.fine):
+    for machine, each in _in_scopes(machines, watched):
+        for window in (each.windows.coarse, each.windows.fine):
             if window is not None and machine.may_have_run_since(window.started_at):
                 asked[window].append(machine)
     return asked
@@ -235,23 +255,33 @@ def _together(parts: Sequence[Seen[Reading]]) -> Seen[Reading]:
 
 
 def _history(
-    provider: Inventory, machines: Sequence[Machine], watched: Sequence[Watched]
-) -> Seen[Transition]:
-    """Starts and stops are asked for only where time was missed: the audit trail is slow to ask."""
+    provider: Inventory,
+    machines: Sequence[Machine],
+    watched: tuple[Watched, ...],
+    plan: Callable[[Watched], Window | None],
+) -> tuple[Seen[Transition], tuple[Watched, ...]]:
+    """Starts and stops of the times that `plan` tells, and what of them is owed from now on."""
     if not isinstance(provider, ReadsLifecycle):
-        return Seen()
+        return Seen(), watched
     asked: dict[Window, list[Machine]] = defaultdict(list)
-    for machine, windows in _in_windows(machines, watched):
-        if windows.coarse is not None:
-            whole = replace(windows.coarse, ended_at=windows.fine.ended_at)
-            asked[whole].append(machine)
+    asked_of: dict[Scope, Window] = {}
+    for machine, each in _in_scopes(machines, watched):
+        window = plan(each)
+        if window is not None:
+            asked[window].append(machine)
+            asked_of[each.scope] = window
     parts = [
         _guarded(provider, "start and stop history", partial(provider.transitions, several, window))
         for window, several in asked.items()
     ]
-    return Seen(
+    seen = Seen(
         values=tuple(each for part in parts for each in part.values),
         gaps=tuple(gap for part in parts for gap in part.gaps),
+        unread=tuple(each for part in parts for each in part.unread),
+    )
+    return seen, tuple(
+        settled(each, asked_of[each.scope], seen) if each.scope in asked_of else each
+        for each in watched
     )
 
 
@@ -264,15 +294,15 @@ def _guarded(provider: Inventory | Monitoring, what: str, ask: Callable[[], Seen
         return Seen(gaps=(Gap(provider=provider.name, what=what, why=why),))
 
 
-def _in_windows(
+def _in_scopes(
     machines: Sequence[Machine], watched: Sequence[Watched]
-) -> list[tuple[Machine, Windows]]:
-    by_place = {(each.scope.account, each.scope.region): each.windows for each in watched}
+) -> list[tuple[Machine, Watched]]:
+    by_place = {(each.scope.account, each.scope.region): each for each in watched}
     found = []
     for machine in machines:
-        windows = by_place.get((machine.account, machine.region))
-        if windows is not None:
-            found.append((machine, windows))
+        each = by_place.get((machine.account, machine.region))
+        if each is not None:
+            found.append((machine, each))
     return found
 
 

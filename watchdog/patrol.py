@@ -29,11 +29,13 @@ from watchdog.conclude import (
     unmatched_mapping,
 )
 from watchdog.costs.remetering import as_well_known
+from watchdog.costs.versions import version_of
 from watchdog.gather import BACKFILL, Gathered, Monitoring, Progress, gather
 from watchdog.mapping import NO_MAPPING, WorkloadMapping
+from watchdog.past_readings import with_past_readings
 from watchdog.patrol_report import BackfillLine, CostOfWatching, PatrolReport
 from watchdog.recall import recalled
-from watchdog.remember import remember, watermarks
+from watchdog.remember import history_owed, remember, watermarks
 from watchdog.timekeeping import Accounted, account
 
 if TYPE_CHECKING:
@@ -78,10 +80,12 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
         backfill=BACKFILL if backfill is None else backfill,
         progress=parts.progress,
         monitoring=parts.monitoring,
+        history_owed=history_owed(parts.ledger).get,
     )
     parts.progress("remembering what was seen")
     memory = remember(parts.ledger, gathered, before=before, limits=parts.limits, now=now)
     gathered = recalled(parts.ledger, gathered, parts.providers)
+    gathered = with_past_readings(parts.ledger, gathered)
     parts.progress("judging")
     accounted = account(gathered, memory, mapping=parts.mapping, limits=parts.limits, now=now)
     judged = conclude(
@@ -124,12 +128,14 @@ def accepted(gap: Gap, patterns: Sequence[str]) -> bool:
 def _remember_conclusions(ledger: Ledger, accounted: Sequence[Accounted], now: datetime) -> None:
     """Charges that know as much as before, and attributions that are others than before."""
     charges = [charge for each in accounted for charge in each.charges]
-    if charges:
-        since = min(rows.moment_of(charge["ChargePeriodStart"]) for charge in charges)
-        metered = ledger.rows("metered_hours", since=since)
-        ledger.append("charges", as_well_known(charges, metered))
-    told = rows.attribution_rows((a for each in accounted for a in each.attributions), now)
+    since = min((rows.moment_of(each["ChargePeriodStart"]) for each in charges), default=now)
+    metered = ledger.rows("metered_hours", since=since)
     known = ledger.rows("attributions")
+    versions = [row["observed_at"] for row in (*metered, *known)]
+    version = version_of(now, versions, chance=uuid.uuid4().int)
+    better = as_well_known(charges, metered)
+    ledger.append("charges", [{**charge, "observed_at": version} for charge in better])
+    told = rows.attribution_rows((a for each in accounted for a in each.attributions), version)
     ledger.append("attributions", rows.changed_attributions(told, known))
 
 
@@ -143,8 +149,8 @@ def _blind_mapping(parts: Parts, gathered: Gathered) -> list[Gap]:
 
 
 def _backfilled_from(gathered: Gathered) -> datetime | None:
-    starts = [each.windows.coarse.started_at for each in gathered.watched if each.windows.coarse]
-    return min(starts, default=None)
+    starts = (each.windows.missed_from for each in gathered.watched)
+    return min((start for start in starts if start is not None), default=None)
 
 
 def _backfill(

@@ -39,7 +39,15 @@ class BackfillLine:
     total_hours: float
     total_usd: Decimal | None
     advice: str | None
-    """The one line that would make an unmeasured machine visible."""
+    """The one line that would make it visible; None for a machine that is measured."""
+
+
+def by_waste(line: BackfillLine) -> tuple[int, Decimal, float, str]:
+    """Sorts by dollars that bought nothing, or may have; then by such hours without a price."""
+    unpriced = line.idle_usd is None or line.unmeasured_usd is None
+    waste = (line.idle_usd or Decimal(0)) + (line.unmeasured_usd or Decimal(0))
+    part = 0 if waste else 1 if unpriced else 2
+    return (part, -waste, -(line.idle_hours + line.unmeasured_hours), line.machine)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from policies.facts import Gap, Machine, Run, Scope
+from policies.facts import Gap, Machine, Run, Scope, Window
 from policies.grids import PhaseLimits
 from policies.phases import Earlier
 from watchdog import rows
-from watchdog.gather import Gathered
+from watchdog.gather import COARSE_S, Gathered
 from watchdog.rows import moment_of
 
 if TYPE_CHECKING:
@@ -39,6 +39,18 @@ def watermarks(ledger: Ledger) -> dict[Scope, datetime]:
     """Until when each scope was watched."""
     return {
         _scope_of_row(row): moment_of(row["watched_until"]) for row in ledger.rows("watermarks")
+    }
+
+
+def history_owed(ledger: Ledger) -> dict[Scope, Window]:
+    """The time whose starts and stops were asked for and could not be read, by scope."""
+    return {
+        _scope_of_row(row): Window(
+            started_at=moment_of(row["owed_from"]),
+            ended_at=moment_of(row["owed_until"]),
+            period_s=COARSE_S,
+        )
+        for row in ledger.rows("history_owed")
     }
 
 

@@ -19,6 +19,7 @@ from policies.facts import (
     Run,
     RunCause,
     RunOutcome,
+    Window,
     WorkloadKind,
 )
 from watchdog.gather import Watched
@@ -208,6 +209,7 @@ def patrol_row(
             "region": each.scope.region,
             "watched_from": moment(each.windows.started_at),
             "watched_until": moment(each.windows.fine.ended_at),
+            **_owed(each.history_owed),
         }
         for each in watched
     ]
@@ -223,6 +225,16 @@ def patrol_row(
         "usd": usd,
         "seconds": (ended_at - at).total_seconds(),
         "version": version,
+    }
+
+
+def _owed(window: Window | None) -> dict[str, object]:
+    """Nothing where nothing is owed; rows of earlier versions have neither."""
+    if window is None:
+        return {}
+    return {
+        "history_owed_from": moment(window.started_at),
+        "history_owed_until": moment(window.ended_at),
     }
 
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from math import isnan
 
 from policies.facts import Attribution, Machine, Reading, Transition
 from policies.grids import PhaseLimits
@@ -28,6 +29,8 @@ class Accounted:
     attributions: tuple[Attribution, ...]
     timeline: Timeline
     charges: tuple[Mapping[str, object], ...]
+    gpus_seen: bool
+    """Whether anything measured a GPU of it in the time that was read."""
 
 
 def account(
@@ -66,9 +69,14 @@ def account(
                 ),
                 timeline=line,
                 charges=tuple(charges_for(machine, line.stretches, observed_at=now, priced=prices)),
+                gpus_seen=any(map(_measures_a_gpu, readings[machine.id])),
             )
         )
     return tuple(found)
+
+
+def _measures_a_gpu(reading: Reading) -> bool:
+    return reading.gpu is not None and not all(map(isnan, reading.utilisation_max_pct))
 
 
 def _spans(

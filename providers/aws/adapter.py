@@ -19,7 +19,7 @@ from providers.aws.prices import price_of
 from providers.aws.probes import probes
 from providers.aws.session import AwsSession, Limits
 from providers.aws.usage import HOW_TO_MEASURE, UsageReader
-from providers.base import Probe, Seen
+from providers.base import Probe, Seen, Unread
 
 
 def _now() -> datetime:
@@ -81,6 +81,11 @@ class AwsProvider:
         return Seen(
             values=tuple(each for part in parts.values() for each in part.transitions),
             gaps=tuple(gap for part in parts.values() for gap in part.gaps),
+            unread=tuple(
+                Unread(scope=scopes[region], window=part.unread)
+                for region, part in parts.items()
+                if part.unread is not None
+            ),
         )
 
     def price(self, machine: Machine) -> Price:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from policies.facts import Gap, Scope, Transition, Window, utc
@@ -34,6 +35,8 @@ _NOT_METERED = frozenset({32, 48, 64, 80})
 class RegionHistory:
     transitions: list[Transition] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
+    unread: Window | None = None
+    """What a gap leaves out, from the beginning of the window on; None: nothing."""
 
 
 def region_history(
@@ -45,12 +48,15 @@ def region_history(
         try:
             events, cut = _fetch(cloudtrail, name, window)
             found = [each for event in events for each in transitions_from(event, scope)]
+            oldest = min((utc(event["EventTime"]) for event in events), default=window.ended_at)
         except AWS_ERRORS as error:
             history.gaps.append(gap_from(error, scope, WHAT, NEEDS))
+            history.unread = window
             break
         history.transitions.extend(found)
         if cut:
-            history.gaps.append(_cut(name, found, scope))
+            history.gaps.append(_cut(name, oldest, scope))
+            history.unread = _longer(history.unread, _before(oldest, window))
     history.transitions = [each for each in _typed(history.transitions) if is_watched(each)]
     return history
 
@@ -121,14 +127,21 @@ def _typed(transitions: Iterable[Transition]) -> Iterator[Transition]:
         yield replace(each, machine_type=each.machine_type or types.get(each.machine))
 
 
-def _cut(name: str, found: Sequence[Transition], scope: Scope) -> Gap:
-    oldest = min((each.at for each in found), default=None)
-    since = f" (back to {oldest:%Y-%m-%d %H:%M} UTC)" if oldest else ""
+def _before(oldest: datetime, window: Window) -> Window:
+    return replace(window, ended_at=min(window.ended_at, max(window.started_at, oldest)))
+
+
+def _longer(one: Window | None, other: Window) -> Window:
+    return other if one is None or one.ended_at < other.ended_at else one
+
+
+def _cut(name: str, oldest: datetime, scope: Scope) -> Gap:
     return Gap(
         provider=scope.provider,
         account=scope.account,
         region=scope.region,
         what=WHAT,
-        why=f"only the newest {PAGES_AT_MOST * EVENTS_PER_PAGE} {name} events{since} were read, to "
-        "spare CloudTrail: earlier starts and stops are missing",
+        why=f"only the newest {PAGES_AT_MOST * EVENTS_PER_PAGE} {name} events (back to "
+        f"{oldest:%Y-%m-%d %H:%M} UTC) were read, to spare CloudTrail: earlier starts and stops "
+        "are missing until the next patrols have read on",
     )

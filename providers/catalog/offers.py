@@ -120,13 +120,6 @@ def rows() -> Iterator[Offer]:
         )
 
 
-def machine_types(provider: str) -> tuple[str, ...]:
-    """Every type of which the catalogue knows a price or the accelerators, sorted."""
-    priced = {machine_type for of, _, machine_type, _ in _prices() if of == provider}
-    sized = {machine_type for of, machine_type in _sizes() if of == provider}
-    return tuple(sorted(priced | sized))
-
-
 def _bare(model: str) -> str:
     """A model's name without its maker: `NVIDIA A100-SXM4-80GB` and `A100-SXM4-80GB` are one."""
     name = model.strip().lower()

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Literal
 
 from policies.facts import (
     Accelerator,
@@ -29,9 +30,8 @@ from providers.local.readings import holds_now, readings_from
 REGION = "local"
 MACHINE_TYPE = "workstation"
 UNNAMED = "unknown GPU"
-NO_HISTORY = "NVML keeps no history"
 HOW_TO_MEASURE = (
-    f"{NO_HISTORY}: run `spend-watchdog patrol --provider local --every 5m`, or a cron line"
+    "NVML keeps no history: run `spend-watchdog patrol --provider local --every 5m`, or a cron line"
 )
 STAYS = StopTerms(can_stop=False, why="a workstation is not stopped by the watchdog")
 
@@ -45,7 +45,7 @@ class LocalProvider:
 
     name = "local"
     how_to_measure = HOW_TO_MEASURE
-    no_history = NO_HISTORY
+    sees_only_now: Literal[True] = True
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.facts import Run, RunCause, RunOutcome, WorkloadKey
+from policies.facts import NOT_THE_WORKS_FAULT, Run, RunCause, RunOutcome, WorkloadKey
 from policies.maturity import assess, matching
 from policies.verdicts import Answer, Maturity, Question, Verdict
 from tests.builders import NOW, run
@@ -52,6 +52,59 @@ def test_no_run_is_unknown_and_not_exploratory() -> None:
     only_running = [run(outcome=RunOutcome.RUNNING, ended_at=None)]
     assert assessed(only_running).verdict is Verdict.UNKNOWN
     assert assessed(only_running).score is None
+
+
+NO_EVIDENCE: list[dict[str, Any]] = [
+    {"outcome": RunOutcome.UNKNOWN},
+    {"outcome": RunOutcome.LOST},
+    {"outcome": RunOutcome.CANCELLED},
+    *({"outcome": RunOutcome.FAILED, "cause": cause} for cause in sorted(NOT_THE_WORKS_FAULT)),
+]
+
+
+@pytest.mark.parametrize("ended", NO_EVIDENCE, ids=lambda ended: "-".join(ended.values()))
+@pytest.mark.parametrize("count", [1, 12])
+def test_runs_that_the_work_did_not_end_are_no_evidence(ended: dict[str, Any], count: int) -> None:
+    maturity = assessed([run(f"r{n}", **ended) for n in range(count)])
+    assert (maturity.verdict, maturity.score) == (Verdict.UNKNOWN, None)
+    finishes = maturity.questions[Question.FINISHES]
+    assert finishes.answer is Answer.UNKNOWN
+    assert finishes.evidence.startswith("1 run ended" if count == 1 else "12 runs ended")
+
+
+def test_known_memory_alone_does_not_make_a_workload_exploratory() -> None:
+    """Episodes tell memory and use, and never how the work ended."""
+    seen = {"peak_gpu_memory_mib": 62_000.0, "gpu_utilisation_mean_pct": 2.0}
+    maturity = assessed([run(f"e{n}", outcome=RunOutcome.UNKNOWN, **seen) for n in range(8)])
+    assert maturity.questions[Question.MEMORY].answer is Answer.YES
+    assert maturity.questions[Question.USES_WHAT_IT_RENTS].answer is Answer.NO
+    assert maturity.verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("told", "evidence"),
+    [
+        ([RunOutcome.SUCCEEDED], "1 of 1 run completed; too few to say yes"),
+        ([RunOutcome.FAILED], "0 of 1 run completed; too few to say no"),
+        ([RunOutcome.FAILED, RunOutcome.SUCCEEDED], "1 of 2 runs completed; too few to say either"),
+        ([RunOutcome.FAILED, RunOutcome.LOST], "0 of 1 run completed; too few to say no"),
+    ],
+)
+def test_a_run_that_the_work_ended_is_thin_evidence_and_told(
+    told: list[RunOutcome], evidence: str
+) -> None:
+    maturity = assessed(history(*told))
+    finishes = maturity.questions[Question.FINISHES]
+    assert maturity.verdict is Verdict.EXPLORATORY
+    assert (finishes.answer, finishes.evidence) == (Answer.UNKNOWN, evidence)
+    assert maturity.score is not None
+
+
+def test_a_good_group_does_not_answer_for_a_workload_that_ran_once() -> None:
+    others = [run(f"g{n}", workload="other", group="nlp") for n in range(40)]
+    told = assess([*others, run("n1", group="nlp")], as_of=NOW)
+    finishes = told[WorkloadKey(group="nlp", name="llama")].questions[Question.FINISHES]
+    assert finishes.answer is Answer.UNKNOWN
 
 
 def test_exits_of_zero_in_the_first_minute_do_not_graduate_a_workload() -> None:
@@ -141,6 +194,13 @@ def test_the_score_is_a_probability_inside_its_interval(told: list[RunOutcome]) 
     maturity = assessed(history(*told))
     if maturity.score is not None and maturity.low is not None and maturity.high is not None:
         assert 0.0 <= maturity.low <= maturity.score <= maturity.high <= 1.0
+
+
+@given(st.lists(st.sampled_from(list(RunOutcome)), min_size=1, max_size=8))
+def test_the_verdict_is_unknown_exactly_where_there_is_no_score(told: list[RunOutcome]) -> None:
+    maturity = assessed(history(*told))
+    assert (maturity.verdict is Verdict.UNKNOWN) == (maturity.score is None)
+    assert (maturity.score is None) == (not maturity.succeeded + maturity.failed)
 
 
 @given(st.lists(outcomes, min_size=1, max_size=20))

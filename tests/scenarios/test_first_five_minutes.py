@@ -148,6 +148,7 @@ def test_one_look_says_what_idles_what_works_and_what_nobody_can_see(
 
 def test_the_second_patrol_asks_less_and_changes_nothing(user: User, aws: AwsServer) -> None:
     report(aws, start(aws, "forgotten-1"), QUIET)
+    aws.answer("cloudtrail:LookupEvents", json.dumps({"Events": []}))
     user.run("patrol")
     _, before = user.run("costs", "--by", "machine")
     aws.forget_calls()
@@ -164,6 +165,57 @@ def test_the_second_patrol_asks_less_and_changes_nothing(user: User, aws: AwsSer
         Decimal(before["totals"]["idle"]), abs=Decimal("0.1")
     )
     assert told["backfill"]["from"] is None
+
+
+def test_starts_and_stops_that_were_denied_are_asked_for_until_they_come(
+    user: User, aws: AwsServer
+) -> None:
+    """Of a boot that ended two days ago only the audit trail knows."""
+    machine = start(aws, "forgotten-1")
+    report(aws, machine, QUIET)
+    aws.fail("cloudtrail:LookupEvents", status=400, code="AccessDeniedException")
+    strict = {"SPEND_WATCHDOG_ACCEPTED_GAPS": ""}
+    for _ in range(2):
+        aws.forget_calls()
+        code, told = user.run("patrol", **strict)
+        assert code == 4
+        (gap,) = told["gaps"]
+        assert gap["what"] == "start and stop history"
+        assert "grant cloudtrail:LookupEvents" in gap["why"]
+        assert aws.calls["cloudtrail:LookupEvents"] == 1
+    code, told = user.run("patrol")
+    assert (code, told["gaps"]) == (0, [])
+    _, before = user.run("costs", "--by", "machine")
+    aws.mend()
+    moves = [
+        moved("RunInstances", machine, timedelta(days=6)),
+        moved("StopInstances", machine, timedelta(days=4)),
+    ]
+    aws.answer("cloudtrail:LookupEvents", json.dumps({"Events": moves}))
+    aws.forget_calls()
+    code, told = user.run("patrol", **strict)
+    assert (code, told["gaps"]) == (0, [])
+    assert aws.calls["cloudtrail:LookupEvents"] == 4
+    assert aws.calls["cloudwatch:GetMetricData"] == 1
+    assert told["backfill"]["from"] is not None
+    _, after = user.run("costs", "--by", "machine")
+    more = Decimal(after["totals"]["total"]) - Decimal(before["totals"]["total"])
+    assert more == pytest.approx(Decimal("1.006") * 48, abs=Decimal("0.1"))
+    aws.forget_calls()
+    user.run("patrol", **strict)
+    assert aws.calls["cloudtrail:LookupEvents"] == 0
+
+
+def moved(name: str, machine: str, ago: timedelta) -> dict[str, Any]:
+    """An event of CloudTrail's history."""
+    item = {"instanceId": machine, "instanceType": "g5.xlarge"}
+    told = {"eventName": name, "responseElements": {"instancesSet": {"items": [item]}}}
+    return {
+        "EventName": name,
+        "EventTime": (datetime.now(UTC) - ago).timestamp(),
+        "Username": "ana",
+        "CloudTrailEvent": json.dumps(told),
+    }
 
 
 @pytest.mark.parametrize(

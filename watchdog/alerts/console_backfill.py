@@ -12,7 +12,7 @@ from rich.text import Text
 
 from watchdog.alerts.cleaning import clean
 from watchdog.alerts.wording import UNKNOWN, counted, hours, money
-from watchdog.patrol_report import BackfillLine, PatrolReport
+from watchdog.patrol_report import BackfillLine, PatrolReport, by_waste
 
 LIMIT = 20
 """Rows; the others are counted and summed."""
@@ -24,21 +24,13 @@ def backfill_section(report: PatrolReport) -> Iterator[RenderableType]:
     """Nothing where nothing was backfilled."""
     if report.backfilled_from is None or not report.backfill:
         return
-    lines = sorted(report.backfill, key=_rank)
+    lines = sorted(report.backfill, key=by_waste)
     yield Text(f"\n{_title(report.backfilled_from, report.at)}", style="bold")
     yield _table(lines[:LIMIT])
     yield Padding(Text("\n".join(_sums(lines))), (0, 0, 0, 2), expand=False)
     advice = list(_advice(lines))
     if advice:
         yield Padding(Text("\n".join(advice)), (0, 0, 0, 2), expand=False)
-
-
-def _rank(line: BackfillLine) -> tuple[int, Decimal, float, str]:
-    """By dollars that bought nothing, or may have; then by such hours where there is no price."""
-    unpriced = line.idle_usd is None or line.unmeasured_usd is None
-    waste = (line.idle_usd or Decimal(0)) + (line.unmeasured_usd or Decimal(0))
-    part = 0 if waste else 1 if unpriced else 2
-    return (part, -waste, -(line.idle_hours + line.unmeasured_hours), line.machine)
 
 
 def _title(since: datetime, at: datetime) -> str:

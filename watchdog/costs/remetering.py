@@ -1,8 +1,8 @@
 """An hour that is metered again replaces the older rows, but only with at least as much knowledge.
 
 A patrol may know less than an earlier one did: metrics are refused this time, the audit trail is
-read at the first pass only, a machine that was shut down from within tells no time. What is known
-by then stays.
+not read again once it was read, a machine that was shut down from within tells no time. What is
+known by then stays.
 """
 
 from __future__ import annotations

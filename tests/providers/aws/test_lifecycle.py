@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -165,6 +166,33 @@ def test_pages_are_read_up_to_a_bound_and_the_cut_is_told(
     (gap,) = seen.gaps
     assert "StopInstances" in gap.why
     assert "2026-11-22 18:02" in gap.why
+    assert [(each.scope, each.window) for each in seen.unread] == [
+        (SCOPE, replace(WINDOW, ended_at=AT))
+    ]
+
+
+def test_what_a_cut_leaves_out_reaches_from_the_beginning_to_the_oldest_event(
+    aws: AwsServer, provider: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of several kinds of events the one that came least far counts; a refusal counts most."""
+    (trainer,) = launch(aws.client("ec2"), "g5.xlarge")
+    monkeypatch.setattr(lifecycle, "EVENTS", {"StartInstances": True, "StopInstances": False})
+    monkeypatch.setattr(lifecycle, "PAGES_AT_MOST", 1)
+    one = provider()
+    machines = one.machines().values
+    for days, times in ((3, 1), (9, None)):
+        at = (AT - timedelta(days=days)).timestamp()
+        told = event("StopInstances", stop(trainer)) | {"EventTime": at}
+        page = json.dumps({"Events": [told], "NextToken": "more"})
+        aws.answer("cloudtrail:LookupEvents", page, times=times)
+    (unread,) = one.transitions(machines, WINDOW).unread
+    assert unread.window == replace(WINDOW, ended_at=AT - timedelta(days=3))
+    aws.mend()
+    aws.answer("cloudtrail:LookupEvents", page, times=1)
+    aws.fail("cloudtrail:LookupEvents", status=400, code="AccessDeniedException")
+    seen = one.transitions(machines, WINDOW)
+    assert [each.window for each in seen.unread] == [WINDOW]
+    assert len(seen.gaps) == 2
 
 
 @pytest.mark.parametrize(

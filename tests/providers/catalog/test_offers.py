@@ -200,13 +200,6 @@ def test_board_power_is_not_guessed(model: str) -> None:
     assert offers.board_power_w(model) is None
 
 
-def test_machine_types_are_those_with_a_price_or_a_size() -> None:
-    aws = offers.machine_types("aws")
-    assert aws == tuple(sorted(set(aws)))
-    assert {"p5.48xlarge", "trn2.48xlarge", "vt1.3xlarge"} <= set(aws)
-    assert offers.machine_types("nowhere") == ()
-
-
 def test_importing_reads_no_file_and_no_heavy_module() -> None:
     code = (
         "import sys\n"
