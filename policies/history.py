@@ -80,9 +80,7 @@ class History:
     """How much of a bias is kept at each further run, 0 to 1."""
     finished: float = 0.0
     counted: int = 0
-    own: dict[WorkloadKey, deque[Attempt]] = field(
-        default_factory=lambda: defaultdict(_attempts)
-    )
+    own: dict[WorkloadKey, deque[Attempt]] = field(default_factory=lambda: defaultdict(_attempts))
     groups: dict[str | None, Group] = field(default_factory=lambda: defaultdict(Group))
 
     def started(self, key: WorkloadKey, attempt: Attempt) -> None:

@@ -33,10 +33,6 @@ class Constants:
     other_code: float = 0.31
     other_config: float = 0.65
     other_host: float = 0.22
-    stopped_value: float = 0.57
-    stopped_weight: float = 0.3
-    """An attempt that a person or the machine ended says a little, and that little is mixed."""
-    survived_value: float = 0.75
     survived_weight: float = 0.24
     survived_s: float = 207.0
     """An attempt that still runs, or that nobody saw end, counts as having survived so far."""
@@ -182,38 +178,35 @@ class _Voices:
         self.same: list[float] = []
         """Outcomes of attempts with the same code, config, or both; the newest first."""
 
-    def add(
-        self, mine: Attempt, at_s: float, others: Iterable[Attempt], *, itself: bool
-    ) -> None:
+    def add(self, mine: Attempt, at_s: float, others: Iterable[Attempt], *, itself: bool) -> None:
         """Attempts of the workload itself, or of the others in its group; the newest first."""
         c = self._constants
         name, code, config, host = mine.name, mine.code, mine.config, mine.host
-        for (short, long), other in zip(self._ranks, others, strict=False):
+        ranks = self._ranks
+        for rank, other in enumerate(others):
             if itself:
                 weight = 1.0
             elif other.name == name:
                 continue
             else:
                 weight = c.other_name ** (1.0 - likeness(name, other.name))
+            short, long = ranks[rank]
             value = other.finished
             if value is None:
-                value, heard = _heard(other, at_s, c)
-                weight *= heard
+                value = 1.0
+                weight *= c.survived_weight * survived(other, at_s, c.survived_s)
             if host is None or host != other.host:
                 weight *= c.other_host
             is_same_code = code is not None and code == other.code
             is_same_config = config is not None and config == other.config
-            if is_same_code:
-                self.same_code.append(value)
-            else:
+            if not is_same_code:
                 weight *= c.other_code
             if is_same_config:
                 self.saw_config = True
-                self.same_config.append(value)
-                if is_same_code and other.finished is not None:
-                    self.same.append(value)
             else:
                 weight *= c.other_config
+            if other.finished is not None:
+                self._prove(value, same_code=is_same_code, same_config=is_same_config)
             age_s = max(0.0, at_s - other.started_s)
             self.burst += age_s < BURST_S
             fading = 1.0 / (1.0 + age_s / DAY_S / c.half_days)
@@ -224,20 +217,20 @@ class _Voices:
             self.long_good += long * value
             self.long_all += long
 
+    def _prove(self, finished: float, *, same_code: bool, same_config: bool) -> None:
+        if same_code:
+            self.same_code.append(finished)
+        if same_config:
+            self.same_config.append(finished)
+        if same_code and same_config:
+            self.same.append(finished)
+
 
 @cache
 def _ranks(short_runs: float, long_runs: float) -> tuple[tuple[float, float], ...]:
     """How loud the newest attempt is in both memories, the second newest, and so on."""
     ranks = range(REMEMBERED)
     return tuple((exp(-rank / short_runs), exp(-rank / long_runs)) for rank in ranks)
-
-
-def _heard(attempt: Attempt, at_s: float, constants: Constants) -> tuple[float, float]:
-    """What an attempt without a success or failure says, and how loudly."""
-    if attempt.stopped:
-        return constants.stopped_value, constants.stopped_weight
-    lasted = survived(attempt, at_s, constants.survived_s)
-    return constants.survived_value, constants.survived_weight * lasted
 
 
 def shrunk(good: float, everything: float, prior: float, rate: float) -> float:

@@ -19,6 +19,7 @@ COMMANDS: dict[str, str] = {
     "workloads": "Every workload with its verdict, score and answers.",
     "explain": "Why a workload or a machine is judged as it is.",
     "runs": "Run histories: import them, list them.",
+    "backtest": "Replay the judgement over a run history, and say how good it was.",
     "prices": "The prices in use, with their sources and dates.",
     "ledger": "The store: what it holds; compact it, export it.",
 }
