@@ -28,35 +28,34 @@ Z_90 = 1.645
 class Constants:
     """Fitted; see `tests/bench/fit_score.py`."""
 
-    other_name: float = 0.25
+    other_name: float = 0.024
     """What an attempt with no word of the name in common counts, against one of the same name."""
-    other_code: float = 0.31
-    other_config: float = 0.65
-    other_host: float = 0.22
+    other_code: float = 0.32
+    other_config: float = 0.53
+    other_host: float = 0.31
     survived_weight: float = 0.24
-    survived_s: float = 207.0
+    survived_s: float = 530.0
     """An attempt that still runs, or that nobody saw end, counts as having survived so far."""
-    short_runs: float = 1.23
-    long_runs: float = 21.0
+    short_runs: float = 0.73
+    long_runs: float = 83.0
     """After so many further runs an attempt has lost 63 % of its voice."""
-    half_days: float = 4.36
+    half_days: float = 0.47
     """After so many days it has lost half of it, in the short memory."""
-    long_days_power: float = 0.154
-    short_prior: float = 1.64
-    long_prior: float = 1.21
+    long_days_power: float = 0.01
+    short_prior: float = 1.76
+    long_prior: float = 2.25
     """Voices that the level above has: the long memory's rate, the fleet's rate."""
-    fleet_finished: float = 1.0
-    fleet_failed: float = 1.0
+    fleet_finished: float = 5.3
+    fleet_failed: float = 3.4
     """Imagined runs of a fleet that nothing is known of."""
-    bias_memory: float = 0.97
-    bias_reluctance: float = 2.2
+    bias_memory: float = 0.99
+    bias_reluctance: float = 1.0
 
 
 class Signals(NamedTuple):
-    """What the score is made of, each times its weight; the first three in log-odds."""
+    """What the score is made of, each times its weight; the first two in log-odds."""
 
-    short: float
-    long: float
+    runs_like_it: float
     fleet: float
     seen: float
     """log(1 + attempts of the group)"""
@@ -91,17 +90,16 @@ class Score:
 
 DEFAULT_CONSTANTS = Constants()
 DEFAULT_WEIGHTS = Weights(
-    constant=0.0,
+    constant=-1.677,
     signals=Signals(
-        short=1.0,
-        long=0.0,
-        fleet=0.0,
-        seen=0.0,
-        burst=0.0,
-        same_again=0.0,
-        new_config=0.0,
-        code_proven=0.0,
-        config_proven=0.0,
+        runs_like_it=1.637,
+        fleet=-0.945,
+        seen=0.264,
+        burst=0.603,
+        same_again=0.889,
+        new_config=0.755,
+        code_proven=0.916,
+        config_proven=1.025,
     ),
 )
 
@@ -129,16 +127,17 @@ def signals_of(
     """The signals, and how many runs' worth of evidence stands behind them."""
     group = history.groups[key.group]
     voices = _Voices(constants)
-    voices.add(attempt, at_s, reversed(history.own[key]), itself=True)
-    voices.add(attempt, at_s, reversed(group.newest), itself=False)
+    own = history.own[key]
+    voices.add(attempt, at_s, reversed(own), itself=True)
+    if len(own) < REMEMBERED:
+        voices.add(attempt, at_s, reversed(group.newest), itself=False)
     fleet = (history.finished + constants.fleet_finished) / (
         history.counted + constants.fleet_finished + constants.fleet_failed
     )
     long = shrunk(voices.long_good, voices.long_all, constants.long_prior, fleet)
     short = shrunk(voices.short_good, voices.short_all, constants.short_prior, long)
     signals = Signals(
-        short=log_odds(short),
-        long=log_odds(long),
+        runs_like_it=log_odds(short),
         fleet=log_odds(fleet),
         seen=log1p(group.seen),
         burst=log1p(voices.burst),
@@ -183,14 +182,18 @@ class _Voices:
         c = self._constants
         name, code, config, host = mine.name, mine.code, mine.config, mine.host
         ranks = self._ranks
-        for rank, other in enumerate(others):
+        rank = 0
+        for other in others:
             if itself:
                 weight = 1.0
             elif other.name == name:
+                rank += not other.stopped
                 continue
             else:
                 weight = c.other_name ** (1.0 - likeness(name, other.name))
             short, long = ranks[rank]
+            # What was stopped from outside makes no earlier attempt older than it is.
+            rank += not other.stopped
             value = other.finished
             if value is None:
                 value = 1.0
