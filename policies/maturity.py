@@ -1,62 +1,141 @@
-"""How mature a workload is: seven questions, a score and a verdict, from its track record.
+"""How mature a workload is: a score, seven answers and a verdict, from its runs.
 
-The score is the finishing rate with shrinkage: a workload with few runs is judged by its group's
-rate, a group with few by the fleet's. Each level adds `PRIOR_RUNS` imagined runs at the rate of the
-level above it (empirical Bayes with a fixed strength).
+One fold over the runs in the order in which things became known serves a patrol, which asks about
+the next run of each workload, and a replay, which asks about each run of the past.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from math import sqrt
-from statistics import median, quantiles
+from __future__ import annotations
 
-from policies.facts import Run, RunCause, WorkloadKey
-from policies.track_record import TrackRecord, track_records
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from policies.facts import Run, RunOutcome, WorkloadKey
+from policies.history import Attempt, History
+from policies.questions import FEW, answers, has_no, seen_of_finishing
+from policies.replay import walk
+from policies.score import DEFAULT_CONSTANTS, Score, score
+from policies.track_record import SUBSTANTIAL_S, TrackRecord, folded
 from policies.verdicts import Answer, Evidence, Maturity, Question, Verdict
 
-PRIOR_RUNS = 4.0
-FEW = 3
-"""Below so many told values a question stays unknown."""
-FINISHES_AT = 0.8
-"""The score from which the answer to *does it finish* is yes."""
-ENOUGH_RUNS = 5
-"""Successes of more than a minute before a workload may be mature."""
+ENTERS_AT = 0.68
+STAYS_AT = 0.6
+"""A workload becomes mature at the one score and stays so down to the other."""
+ENOUGH_RUNS = 3
 ENOUGH_GPU_HOURS = 1.0
-MEMORY_SPREAD = 0.15
-"""(highest − lowest) / highest peak that still counts as predictable."""
-DURATION_SPREAD = 0.5
-"""(third − first quartile) / median that still counts as predictable."""
-DURATION_WILD = 1.5
-USED_PCT = 30.0
-UNUSED_PCT = 15.0
-Z_90 = 1.645
+"""Successes of more than a minute, and what they took, that prove a workload by themselves."""
+GROUP_RUNS = 2
+GROUP_GPU_HOURS = 3.0
+GROUP_GPU_HOURS_EACH = 1.0
+"""The same of a group in which one workload may lean on the others. Only work of this weight: being
+wrong about it is dear, and leaving it alone is worth something."""
+
+
+@dataclass(slots=True)
+class Proof:
+    """Successes of more than a minute, in a workload or a group."""
+
+    runs: int = 0
+    gpu_hours: float = 0.0
+
+    def add(self, run: Run) -> None:
+        self.runs += 1
+        self.gpu_hours += run.gpu_hours or 0.0
+
+    @property
+    def carries_itself(self) -> bool:
+        return self.runs >= ENOUGH_RUNS and self.gpu_hours >= ENOUGH_GPU_HOURS
+
+    @property
+    def carries_others(self) -> bool:
+        return (
+            self.runs >= GROUP_RUNS
+            and self.gpu_hours >= GROUP_GPU_HOURS
+            and self.gpu_hours >= GROUP_GPU_HOURS_EACH * self.runs
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rate:
-    """A finishing rate and the number of runs behind it, imagined ones included."""
+class Judged:
+    """What was thought of a run just before it started."""
 
-    value: float
-    weight: float
+    run: Run
+    score: Score
+    verdict: Verdict
+
+
+@dataclass(slots=True)
+class Memory:
+    """Everything that was learned from runs so far."""
+
+    history: History = field(default_factory=lambda: History(DEFAULT_CONSTANTS.bias_memory))
+    records: dict[WorkloadKey, TrackRecord] = field(default_factory=dict)
+    newest: dict[WorkloadKey, Attempt] = field(default_factory=dict)
+    mature: set[WorkloadKey] = field(default_factory=set)
+    """Workloads that were mature when they were last judged."""
+    own: dict[WorkloadKey, Proof] = field(default_factory=lambda: defaultdict(Proof))
+    group: dict[str, Proof] = field(default_factory=lambda: defaultdict(Proof))
+
+    def judge(self, key: WorkloadKey, attempt: Attempt, run: Run) -> Judged:
+        """Before it starts. What is thought now is what hysteresis holds on to."""
+        given = score(self.history, key, attempt, at_s=attempt.started_s)
+        attempt.expected = given.value
+        verdict = self.verdict(key, given)
+        (self.mature.add if verdict is Verdict.MATURE else self.mature.discard)(key)
+        self.newest[key] = attempt
+        return Judged(run=run, score=given, verdict=verdict)
+
+    def ended(self, key: WorkloadKey, run: Run) -> None:
+        self.records[key] = folded(self.records.get(key, NO_RECORD), run)
+        if run.outcome is RunOutcome.SUCCEEDED and (run.duration_s or 0.0) > SUBSTANTIAL_S:
+            self.own[key].add(run)
+            if key.group is not None:
+                self.group[key.group].add(run)
+
+    def verdict(self, key: WorkloadKey, given: Score) -> Verdict:
+        """Only a run that the work itself ended, well or badly, says whether it still searches.
+
+        A workload without one is unknown, unless it leans on its group.
+        """
+        record = self.records.get(key, NO_RECORD)
+        if given.value >= self.bar(key) and self.is_proven(key) and not has_no(record):
+            return Verdict.MATURE
+        return Verdict.EXPLORATORY if record.counted else Verdict.UNKNOWN
+
+    def bar(self, key: WorkloadKey) -> float:
+        return STAYS_AT if key in self.mature else ENTERS_AT
+
+    def is_proven(self, key: WorkloadKey) -> bool:
+        return self.own[key].carries_itself or self.leans(key)
+
+    def leans(self, key: WorkloadKey) -> bool:
+        return key.group is not None and self.group[key.group].carries_others
+
+
+NO_RECORD = TrackRecord()
+
+
+def replayed(runs: Iterable[Run]) -> Iterator[Judged]:
+    """Each run with what was thought of it just before it started, in the order of starts."""
+    memory = Memory()
+    for _, judged in walk(runs, memory.history, memory.judge, on_end=memory.ended):
+        yield judged
 
 
 def assess(runs: Iterable[Run], *, as_of: datetime) -> dict[WorkloadKey, Maturity]:
     """The maturity of every workload that has a run, from what was known at `as_of`."""
-    records = track_records(run for run in runs if _known(run, as_of))
-    fleet = _rate(_counts(records.values()), Rate(value=0.5, weight=2.0))
-    groups = {
-        group: _rate(
-            _counts(record for key, record in records.items() if key.group == group), fleet
-        )
-        for group in {key.group for key in records}
-    }
-    return {key: judged(record, groups[key.group], as_of) for key, record in records.items()}
+    memory = Memory()
+    known = [each for run in runs for each in _as_known(run, as_of)]
+    for _ in walk(known, memory.history, memory.judge, on_end=memory.ended):
+        pass
+    return {key: _maturity(memory, key, newest, as_of) for key, newest in memory.newest.items()}
 
 
 def unknown_maturity(as_of: datetime) -> Maturity:
     """The maturity of a workload without a single run."""
-    return judged(TrackRecord(), Rate(value=0.5, weight=2.0), as_of)
+    key = WorkloadKey(group=None, name="")
+    return _maturity(Memory(), key, Attempt("", None, None, None, as_of.timestamp()), as_of)
 
 
 def matching(
@@ -73,53 +152,37 @@ def matching(
     return maturities[same_name[0]]
 
 
-def judged(record: TrackRecord, group: Rate, as_of: datetime) -> Maturity:
-    """One workload's maturity from its record and its group's rate."""
-    rate = _rate((record.succeeded, record.counted), group)
-    questions = {
-        Question.FINISHES: _finishes(record, rate),
-        **{question: ask(record) for question, ask in _QUESTIONS.items()},
-    }
-    missing = _missing(record, questions)
-    low, high = _interval(rate)
-    known = record.counted > 0
+def _as_known(run: Run, as_of: datetime) -> Iterator[Run]:
+    """A run as it looked then: not at all, still running, or ended."""
+    if run.started_at > as_of:
+        return
+    if run.ended_at is not None and run.ended_at > as_of:
+        yield replace(run, ended_at=None, outcome=RunOutcome.RUNNING, cause=None, error=None)
+    else:
+        yield run
+
+
+def _maturity(memory: Memory, key: WorkloadKey, newest: Attempt, as_of: datetime) -> Maturity:
+    """Of the next run, which is taken to be like the newest one."""
+    record = memory.records.get(key, NO_RECORD)
+    given = score(memory.history, key, newest, at_s=as_of.timestamp())
+    verdict = memory.verdict(key, given)
+    questions = {Question.FINISHES: _finishes(memory, key, given), **answers(record)}
+    known = verdict is not Verdict.UNKNOWN
     return Maturity(
-        verdict=_verdict(record, missing),
-        score=round(rate.value, 4) if known else None,
-        low=low if known else None,
-        high=high if known else None,
+        verdict=verdict,
+        score=round(given.value, 4) if known else None,
+        low=round(given.low, 4) if known else None,
+        high=round(given.high, 4) if known else None,
         runs=record.runs,
         succeeded=record.succeeded,
         failed=record.failed,
         gpu_hours=_gpu_hours(record),
         questions=questions,
-        missing=missing,
+        missing=tuple(_missing(memory, key, questions)),
         proven_gpus=record.proven_gpus,
         as_of=as_of,
     )
-
-
-def _known(run: Run, as_of: datetime) -> bool:
-    return (run.ended_at or run.started_at) <= as_of
-
-
-def _counts(records: Iterable[TrackRecord]) -> tuple[int, int]:
-    told = [(record.succeeded, record.counted) for record in records]
-    return sum(succeeded for succeeded, _ in told), sum(counted for _, counted in told)
-
-
-def _rate(counts: tuple[int, int], above: Rate) -> Rate:
-    succeeded, counted = counts
-    weight = counted + PRIOR_RUNS
-    return Rate(value=(succeeded + PRIOR_RUNS * above.value) / weight, weight=weight)
-
-
-def _interval(rate: Rate) -> tuple[float, float]:
-    """A 90 % Wilson interval: Wilson 1927, JASA 22, 209-212."""
-    n, p = rate.weight, rate.value
-    middle = (p + Z_90**2 / (2 * n)) / (1 + Z_90**2 / n)
-    half = Z_90 / (1 + Z_90**2 / n) * sqrt(p * (1 - p) / n + Z_90**2 / (4 * n * n))
-    return round(max(0.0, middle - half), 4), round(min(1.0, middle + half), 4)
 
 
 def _gpu_hours(record: TrackRecord) -> float | None:
@@ -128,152 +191,40 @@ def _gpu_hours(record: TrackRecord) -> float | None:
     return round(record.gpu_hours, 3)
 
 
-def _verdict(record: TrackRecord, missing: tuple[str, ...]) -> Verdict:
-    """Only a run that the work itself ended, well or badly, says whether it still searches."""
-    if not record.counted:
-        return Verdict.UNKNOWN
-    return Verdict.EXPLORATORY if missing else Verdict.MATURE
-
-
-def _missing(record: TrackRecord, questions: Mapping[Question, Evidence]) -> tuple[str, ...]:
+def _missing(
+    memory: Memory, key: WorkloadKey, questions: Mapping[Question, Evidence]
+) -> Iterator[str]:
     """What stands between this workload and `mature`."""
-    missing = []
-    if questions[Question.FINISHES].answer is not Answer.YES:
-        missing.append(f"it must finish: {questions[Question.FINISHES].evidence}")
-    if record.substantial < ENOUGH_RUNS:
-        missing.append(
-            f"{ENOUGH_RUNS - record.substantial} more successful runs of over a minute"
-            f" (has {record.substantial} of {ENOUGH_RUNS})"
+    finishes = questions[Question.FINISHES]
+    if finishes.answer is not Answer.YES:
+        yield f"it must finish: {finishes.evidence}"
+    if not memory.is_proven(key):
+        yield from _unproven(memory.own[key], memory.records.get(key, NO_RECORD))
+    for question, evidence in questions.items():
+        if evidence.answer is Answer.NO and question is not Question.FINISHES:
+            yield f"{question.value}: {evidence.evidence}"
+
+
+def _unproven(own: Proof, record: TrackRecord) -> Iterator[str]:
+    if own.runs < ENOUGH_RUNS:
+        yield (
+            f"{ENOUGH_RUNS - own.runs} more successful runs of over a minute"
+            f" (has {own.runs} of {ENOUGH_RUNS})"
         )
-    hours = _gpu_hours(record)
-    if hours is None:
-        missing.append("GPU-hours: no run tells its end and its number of GPUs")
-    elif hours < ENOUGH_GPU_HOURS:
-        missing.append(f"{ENOUGH_GPU_HOURS - hours:.2f} more GPU-hours of runs")
-    missing.extend(
-        f"{question.value}: {evidence.evidence}"
-        for question, evidence in questions.items()
-        if evidence.answer is Answer.NO and question is not Question.FINISHES
-    )
-    return tuple(missing)
+    if record.runs and _gpu_hours(record) is None:
+        yield "GPU-hours: no run tells its end and its number of GPUs"
+    elif own.gpu_hours < ENOUGH_GPU_HOURS:
+        yield f"{ENOUGH_GPU_HOURS - own.gpu_hours:.2f} more GPU-hours of successful runs"
 
 
-def _finishes(record: TrackRecord, rate: Rate) -> Evidence:
-    if record.counted < FEW:
-        return Evidence(answer=Answer.UNKNOWN, evidence=_seen_of_finishing(record))
-    told = (
-        f"{record.succeeded} of {record.counted} runs that count succeeded;"
-        f" {rate.value:.0%} once few runs are shrunk toward the group's rate"
-    )
-    return Evidence(answer=_yes_if(rate.value >= FINISHES_AT), evidence=told)
-
-
-def _seen_of_finishing(record: TrackRecord) -> str:
-    """What few runs showed. The group's rate moves the score, but is no answer of this work's."""
-    if not record.runs:
-        return "no run has ended"
-    if not record.counted:
-        ended = "1 run" if record.other == 1 else f"{record.other} runs"
-        return (
-            f"{ended} ended, but not by the work itself: cancelled, lost, cut off from outside or"
-            " not told how"
-        )
-    what = {record.counted: "yes", 0: "no"}.get(record.succeeded, "either")
-    noun = "run" if record.counted == 1 else "runs"
-    return f"{record.succeeded} of {record.counted} {noun} completed; too few to say {what}"
-
-
-def _memory(record: TrackRecord) -> Evidence:
-    if RunCause.OOM in record.causes:
-        return Evidence(answer=Answer.NO, evidence="a recent run ran out of memory")
-    peaks = record.peaks_mib
-    if len(peaks) < FEW:
-        return _too_few("peak memory", len(peaks))
-    low, high = min(peaks), max(peaks)
-    told = f"peak memory of the last {len(peaks)} runs: {low / 1024:.1f}–{high / 1024:.1f} GiB"
-    spread = (high - low) / high if high else 0.0
-    return Evidence(answer=_yes_if(spread <= MEMORY_SPREAD), evidence=told)
-
-
-def _environment(record: TrackRecord) -> Evidence:
-    return _unchanged("environment", record.environments)
-
-
-def _data(record: TrackRecord) -> Evidence:
-    return _unchanged("data", record.data)
-
-
-def _unchanged(what: str, fingerprints: tuple[str, ...]) -> Evidence:
-    if len(fingerprints) < FEW:
-        return _too_few(f"the {what}'s fingerprint", len(fingerprints))
-    newest = fingerprints[-1]
-    same = 0
-    for fingerprint in reversed(fingerprints):
-        if fingerprint != newest:
-            break
-        same += 1
-    told = f"the same {what} in the newest {same} of {len(fingerprints)} runs"
-    return Evidence(answer=_yes_if(same >= FEW), evidence=told)
-
-
-def _portable(record: TrackRecord) -> Evidence:
-    """Yes: the same image or code succeeded on several hosts. No: it failed wherever it moved."""
-    if not record.places:
-        return Evidence(
-            answer=Answer.UNKNOWN, evidence="no run tells both its host and its image or code"
-        )
-    what = record.places[-1][0]
-    won = {host for image, host, succeeded in record.places if image == what and succeeded}
-    tried = {host for image, host, _ in record.places if image == what}
-    told = f"the newest image or code succeeded on {len(won)} of {len(tried)} hosts"
-    if len(won) > 1:
-        return Evidence(answer=Answer.YES, evidence=told)
-    answer = Answer.NO if len(tried) > len(won) and won else Answer.UNKNOWN
-    return Evidence(answer=answer, evidence=told)
-
-
-def _duration(record: TrackRecord) -> Evidence:
-    durations = record.durations_s
-    if len(durations) < FEW:
-        return _too_few("the duration of a success", len(durations))
-    first, _, third = quantiles(durations, n=4, method="inclusive")
-    spread = (third - first) / median(durations) if median(durations) else 0.0
-    told = (
-        f"the last {len(durations)} successes took {min(durations) / 60:.0f}–"
-        f"{max(durations) / 60:.0f} minutes, half of them within {spread:.0%} of the median"
-    )
-    if spread <= DURATION_SPREAD:
-        return Evidence(answer=Answer.YES, evidence=told)
-    answer = Answer.NO if spread > DURATION_WILD else Answer.UNKNOWN
-    return Evidence(answer=answer, evidence=told)
-
-
-def _uses_what_it_rents(record: TrackRecord) -> Evidence:
-    used = record.utilisations_pct
-    if len(used) < FEW:
-        return _too_few("GPU utilisation", len(used))
-    mean = sum(used) / len(used)
-    told = f"mean GPU utilisation of the last {len(used)} runs: {mean:.0f} %"
-    if mean >= USED_PCT:
-        return Evidence(answer=Answer.YES, evidence=told)
-    answer = Answer.NO if mean < UNUSED_PCT else Answer.UNKNOWN
-    return Evidence(answer=answer, evidence=told)
-
-
-def _too_few(what: str, told: int) -> Evidence:
-    evidence = f"{told} of at least {FEW} runs tell {what}"
-    return Evidence(answer=Answer.UNKNOWN, evidence=evidence)
-
-
-def _yes_if(holds: bool) -> Answer:  # noqa: FBT001 - the name is the sentence
-    return Answer.YES if holds else Answer.NO
-
-
-_QUESTIONS: Mapping[Question, Callable[[TrackRecord], Evidence]] = {
-    Question.MEMORY: _memory,
-    Question.ENVIRONMENT: _environment,
-    Question.PORTABLE: _portable,
-    Question.DATA: _data,
-    Question.DURATION: _duration,
-    Question.USES_WHAT_IT_RENTS: _uses_what_it_rents,
-}
+def _finishes(memory: Memory, key: WorkloadKey, given: Score) -> Evidence:
+    record = memory.records.get(key, NO_RECORD)
+    will = given.value >= memory.bar(key)
+    odds = f"the next one completes with {given.value:.0%} ({given.low:.0%}–{given.high:.0%})"
+    if record.counted >= FEW:
+        told = f"{record.succeeded} of {record.counted} runs that count succeeded; {odds}"
+        return Evidence(answer=Answer.YES if will else Answer.NO, evidence=told)
+    seen = seen_of_finishing(record)
+    if will and memory.leans(key):
+        return Evidence(answer=Answer.YES, evidence=f"{seen}, but runs like it: {odds}")
+    return Evidence(answer=Answer.UNKNOWN, evidence=seen)

@@ -1,8 +1,7 @@
 """A workload's runs, folded into the few figures that judging needs: constant state a workload."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from policies.facts import NOT_THE_WORKS_FAULT, Run, RunCause, RunOutcome, WorkloadKey
 
@@ -64,67 +63,59 @@ def folded(record: TrackRecord, run: Run) -> TrackRecord:
     """The record after one more ended run. A run that still goes on changes nothing."""
     if run.outcome is RunOutcome.RUNNING:
         return record
-    record = _with_counts(record, run)
-    record = _with_measurements(record, run)
-    return _with_fingerprints(record, run)
-
-
-def track_records(runs: Iterable[Run]) -> dict[WorkloadKey, TrackRecord]:
-    """One record a workload, folded in the order in which outcomes became known."""
-    records: dict[WorkloadKey, TrackRecord] = {}
-    for run in sorted(runs, key=lambda run: (run.ended_at or run.started_at, run.run_id)):
-        key = key_of(run)
-        records[key] = folded(records.get(key, TrackRecord()), run)
-    return records
-
-
-def _with_counts(record: TrackRecord, run: Run) -> TrackRecord:
-    won = run.outcome is RunOutcome.SUCCEEDED
-    lost = counts_against(run)
-    hours = run.gpu_hours
-    gpus = max(record.proven_gpus or 0, run.gpus or 0) or None
     return replace(
-        record,
-        succeeded=record.succeeded + won,
-        failed=record.failed + lost,
-        other=record.other + (not won and not lost),
-        substantial=record.substantial + (won and (run.duration_s or 0.0) > SUBSTANTIAL_S),
-        gpu_hours=record.gpu_hours + (hours or 0.0),
-        untold_gpu_hours=record.untold_gpu_hours + (hours is None),
-        proven_gpus=gpus if won else record.proven_gpus,
-        causes=_newest(record.causes, run.cause if lost else None)
-        if won or lost
-        else record.causes,
+        record, **_counts(record, run), **_measurements(record, run), **_fingerprints(record, run)
     )
 
 
-def _with_measurements(record: TrackRecord, run: Run) -> TrackRecord:
+def _counts(record: TrackRecord, run: Run) -> dict[str, Any]:
+    won = run.outcome is RunOutcome.SUCCEEDED
+    lost = counts_against(run)
+    duration_s = run.duration_s
+    hours = run.gpu_hours
+    changes: dict[str, Any] = {}
+    if won:
+        changes["succeeded"] = record.succeeded + 1
+        changes["substantial"] = record.substantial + ((duration_s or 0.0) > SUBSTANTIAL_S)
+        changes["proven_gpus"] = max(record.proven_gpus or 0, run.gpus or 0) or None
+    elif lost:
+        changes["failed"] = record.failed + 1
+    else:
+        changes["other"] = record.other + 1
+    if won or lost:
+        changes["causes"] = _newest(record.causes, run.cause if lost else None)
+    if hours is None:
+        changes["untold_gpu_hours"] = record.untold_gpu_hours + 1
+    else:
+        changes["gpu_hours"] = record.gpu_hours + hours
+    return changes
+
+
+def _measurements(record: TrackRecord, run: Run) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
     if run.peak_gpu_memory_mib is not None:
-        record = replace(
-            record,
-            peaks_mib=_newest(record.peaks_mib, run.peak_gpu_memory_mib),
-            capacities_mib=_newest(record.capacities_mib, run.gpu_memory_mib),
-        )
+        changes["peaks_mib"] = _newest(record.peaks_mib, run.peak_gpu_memory_mib)
+        changes["capacities_mib"] = _newest(record.capacities_mib, run.gpu_memory_mib)
     if run.outcome is RunOutcome.SUCCEEDED and run.duration_s is not None:
-        record = replace(record, durations_s=_newest(record.durations_s, run.duration_s))
+        changes["durations_s"] = _newest(record.durations_s, run.duration_s)
     if run.gpu_utilisation_mean_pct is not None:
-        newest = _newest(record.utilisations_pct, run.gpu_utilisation_mean_pct)
-        record = replace(record, utilisations_pct=newest)
-    return record
+        changes["utilisations_pct"] = _newest(record.utilisations_pct, run.gpu_utilisation_mean_pct)
+    return changes
 
 
-def _with_fingerprints(record: TrackRecord, run: Run) -> TrackRecord:
+def _fingerprints(record: TrackRecord, run: Run) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
     environment = run.image or run.environment
     if environment is not None:
-        record = replace(record, environments=_newest(record.environments, environment))
+        changes["environments"] = _newest(record.environments, environment)
     if run.data is not None:
-        record = replace(record, data=_newest(record.data, run.data))
+        changes["data"] = _newest(record.data, run.data)
     what = run.image or run.code
     told = run.outcome is RunOutcome.SUCCEEDED or counts_against(run)
     if what is not None and run.host is not None and told:
         place = (what, run.host, run.outcome is RunOutcome.SUCCEEDED)
-        record = replace(record, places=_newest(record.places, place))
-    return record
+        changes["places"] = _newest(record.places, place)
+    return changes
 
 
 def _newest(values: tuple[T, ...], value: T) -> tuple[T, ...]:

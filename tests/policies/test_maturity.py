@@ -1,6 +1,7 @@
 """Runs in, maturity out."""
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.facts import NOT_THE_WORKS_FAULT, Run, RunCause, RunOutcome, WorkloadKey
-from policies.maturity import assess, matching
+from policies.maturity import assess, matching, replayed
 from policies.verdicts import Answer, Maturity, Question, Verdict
 from tests.builders import NOW, run
 
@@ -100,11 +101,34 @@ def test_a_run_that_the_work_ended_is_thin_evidence_and_told(
     assert maturity.score is not None
 
 
-def test_a_good_group_does_not_answer_for_a_workload_that_ran_once() -> None:
-    others = [run(f"g{n}", workload="other", group="nlp") for n in range(40)]
+def in_a_good_group(hours: float) -> Maturity:
+    """A workload that ran once, in a group where another succeeds again and again."""
+    others = [
+        run(
+            f"g{n}",
+            workload="other",
+            group="nlp",
+            started_at=NOW - timedelta(days=40 - n),
+            ended_at=NOW - timedelta(days=40 - n) + timedelta(hours=hours),
+        )
+        for n in range(40)
+    ]
     told = assess([*others, run("n1", group="nlp")], as_of=NOW)
-    finishes = told[WorkloadKey(group="nlp", name="llama")].questions[Question.FINISHES]
-    assert finishes.answer is Answer.UNKNOWN
+    return told[WorkloadKey(group="nlp", name="llama")]
+
+
+def test_a_group_whose_work_is_light_does_not_answer_for_a_workload_that_ran_once() -> None:
+    maturity = in_a_good_group(hours=0.1)
+    assert maturity.questions[Question.FINISHES].answer is Answer.UNKNOWN
+    assert maturity.verdict is Verdict.EXPLORATORY
+
+
+def test_a_workload_may_lean_on_a_group_whose_work_weighs_and_finishes() -> None:
+    """Being wrong about it is measured in GPU-hours."""
+    maturity = in_a_good_group(hours=5)
+    assert maturity.questions[Question.FINISHES].answer is Answer.YES
+    assert "runs like it" in maturity.questions[Question.FINISHES].evidence
+    assert maturity.verdict is Verdict.MATURE
 
 
 def test_exits_of_zero_in_the_first_minute_do_not_graduate_a_workload() -> None:
@@ -128,16 +152,24 @@ def test_many_runs_without_gpu_hours_do_not_graduate() -> None:
     assert maturity.gpu_hours is None
 
 
+LONG_AGO = {"started_at": NOW - timedelta(days=1), "ended_at": NOW - timedelta(hours=23)}
+LATELY = {"started_at": NOW - timedelta(minutes=50), "ended_at": NOW - timedelta(minutes=2)}
+
+
+@pytest.mark.parametrize("ended", [LONG_AGO, LATELY], ids=["long ago", "lately"])
 @pytest.mark.parametrize(
     "cause", [RunCause.PREEMPTED, RunCause.NODE_FAILURE, RunCause.CAPACITY, RunCause.USER]
 )
-def test_what_is_not_the_works_fault_never_counts_against_it(cause: RunCause) -> None:
+def test_what_is_not_the_works_fault_never_counts_against_it(
+    cause: RunCause, ended: dict[str, Any]
+) -> None:
     clean = assessed(history(*GOOD))
     runs = [
         *history(*GOOD),
-        *[run(f"x{n}", outcome=RunOutcome.FAILED, cause=cause) for n in range(9)],
+        *[run(f"x{n}", outcome=RunOutcome.FAILED, cause=cause, **ended) for n in range(9)],
     ]
-    assert assessed(runs).score == clean.score
+    assert (assessed(runs).score or 0) >= (clean.score or 1)
+    assert assessed(runs).verdict is clean.verdict
     assert assessed(runs).failed == 0
 
 
@@ -204,20 +236,48 @@ def test_the_verdict_is_unknown_exactly_where_there_is_no_score(told: list[RunOu
 
 
 @given(st.lists(outcomes, min_size=1, max_size=20))
-def test_one_more_success_never_lowers_the_score_and_a_failure_never_raises_it(
+def test_a_further_success_never_lowers_the_score_and_a_failure_never_raises_it(
     told: list[RunOutcome],
 ) -> None:
     runs = history(*told)
-    now = assessed(runs).score or 0.5
-    better = assessed([*runs, run("one-more")]).score or 0.5
-    worse = assessed([*runs, run("one-less", outcome=RunOutcome.FAILED)]).score or 0.5
-    assert worse <= now + 1e-4
-    assert better >= now - 1e-4
+    newest = {"started_at": NOW - timedelta(minutes=50), "ended_at": NOW - timedelta(minutes=5)}
+    now = assessed(runs).score
+    better = assessed([*runs, run("further", **newest)]).score
+    worse = assessed([*runs, run("further", outcome=RunOutcome.FAILED, **newest)]).score
+    assert better is not None
+    assert worse is not None
+    assert worse <= better
+    if now is not None:
+        assert worse <= now + 1e-4
+        assert better >= now - 1e-4
+
+
+def unseen(each: Run, moment: datetime) -> Run:
+    """The run as it looks while it goes on."""
+    if each.ended_at is None or each.ended_at <= moment:
+        return each
+    return replace(each, ended_at=None, outcome=RunOutcome.RUNNING)
 
 
 @given(st.lists(outcomes, min_size=2, max_size=20), st.randoms())
 def test_what_ended_later_changes_nothing_now(told: list[RunOutcome], random: Any) -> None:
     runs = history(*told)
-    early = NOW - timedelta(hours=random.randint(1, len(told)))
-    known = [each for each in runs if each.ended_at is not None and each.ended_at <= early]
+    early = NOW - timedelta(minutes=random.randint(1, 60 * len(told)))
+    known = [unseen(each, early) for each in runs if each.started_at <= early]
     assert assess(runs, as_of=early) == assess(known, as_of=early)
+
+
+@given(st.lists(outcomes, min_size=2, max_size=20), st.randoms())
+def test_a_replay_thinks_of_each_run_what_was_thought_when_it_started(
+    told: list[RunOutcome], random: Any
+) -> None:
+    runs = [
+        replace(each, ended_at=each.started_at + timedelta(minutes=random.randint(0, 200)))
+        for each in history(*told)
+    ]
+    whole = list(replayed(runs))
+    place = random.randrange(len(runs))
+    moment = runs[place].started_at
+    then = [unseen(each, moment) for each in runs[: place + 1]]
+    assert list(replayed(then))[place].score == whole[place].score
+    assert list(replayed(then))[place].verdict is whole[place].verdict

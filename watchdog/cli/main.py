@@ -20,6 +20,7 @@ COMMANDS: dict[str, str] = {
     "explain": "Why a workload or a machine is judged as it is.",
     "record": "Run a command and record how it went, without an import in its code.",
     "runs": "Run histories: import them, list them, show one.",
+    "backtest": "Replay the judgement over a run history, and say how good it was.",
     "prices": "The prices in use, with their sources and dates.",
     "agent": "On a GPU machine: tell the ledger's inbox what its GPUs do.",
     "ledger": "The store: what it holds; verify, compact, export it.",

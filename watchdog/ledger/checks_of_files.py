@@ -29,7 +29,7 @@ def table_checks(table: Table, place: Place) -> Iterator[Check]:
     try:
         seen = place.tables.snapshot(table)
         files = files_of(table, seen)
-    except (LedgerError, *foreign()) as error:
+    except (LedgerError, *foreign()) as error:  # type: ignore[misc]
         yield broken(table.name, f"does not open: {error}")
         yield from faults
         return

@@ -1,0 +1,1 @@
+"""Judgement replayed over histories: what would have been thought, and done."""
