@@ -47,7 +47,7 @@ LINUX = "ami-760aaa0f"
 STAGE = "stage"
 """The access key of the clients that set the stage."""
 
-_IAM_PREFIX = {"monitoring": "cloudwatch"}
+_IAM_PREFIX = {"monitoring": "cloudwatch", "s3express": "s3", "tagging": "tag"}
 _SCOPE = re.compile(
     r"Credential=(?P<key>[^/]+)/\d+/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request"
 )
@@ -279,7 +279,22 @@ def _operation(environ: dict[str, Any], body: bytes) -> str:
     if target:
         return str(target).rsplit(".", 1)[-1]
     action = re.search(rb"(?:^|&)Action=(\w+)", body)
-    return action[1].decode() if action else str(environ["REQUEST_METHOD"])
+    if action:
+        return action[1].decode()
+    method, query = str(environ["REQUEST_METHOD"]), str(environ.get("QUERY_STRING", ""))
+    if method != "GET" or "Credential=" not in environ.get("HTTP_AUTHORIZATION", ""):
+        return method
+    return _s3_listing(str(environ["PATH_INFO"]), query, environ["HTTP_AUTHORIZATION"]) or method
+
+
+def _s3_listing(path: str, query: str, authorization: str) -> str | None:
+    """The listings of S3 that have names of their own here; None: the HTTP method will do."""
+    if path == "/":
+        return "ListDirectoryBuckets" if "/s3express/" in authorization else "ListBuckets"
+    for word, name in (("uploads", "ListMultipartUploads"), ("location", "GetBucketLocation")):
+        if re.match(rf"{word}(?:[=&]|$)", query):
+            return name
+    return None
 
 
 def _respond(start: Start, status: int, content: str, body: bytes) -> Iterable[bytes]:

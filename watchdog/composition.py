@@ -100,6 +100,7 @@ def parts_of(settings: Settings, *, alerts: bool, progress: Progress) -> Parts:
         accepted_gaps=settings.accepted_gaps,
         version=version("cloud-spend-watchdog"),
         progress=progress,
+        storage=settings.storage,
     )
 
 

@@ -11,8 +11,16 @@ from decimal import Decimal
 from functools import partial
 from typing import Protocol, TypeVar
 
-from policies.facts import Gap, Machine, Price, Reading, Scope, Transition, Window
-from providers.base import Inventory, Prices, ReadsLifecycle, ReadsUsage, Seen
+from policies.facts import Gap, Machine, Price, Reading, Scope, Storage, Transition, Window
+from providers.base import (
+    Inventory,
+    ListsStorage,
+    Prices,
+    ReadsLifecycle,
+    ReadsUsage,
+    Seen,
+    StorageAsked,
+)
 from watchdog.choosing_sources import most_trusted
 from watchdog.costs.running_time import hour_of
 
@@ -79,6 +87,9 @@ class Gathered:
     watching_usd: Decimal | None
     measured_by: Mapping[str, str] = field(default_factory=dict)
     """By machine, one sentence on which source was believed, where there was a choice."""
+    storage: tuple[Storage, ...] = ()
+    storage_whole: tuple[Scope, ...] = ()
+    """The scopes whose storage was listed whole."""
 
 
 def windows_at(now: datetime, watched_until: datetime | None, backfill: timedelta) -> Windows:
@@ -103,14 +114,16 @@ def gather(
     backfill: timedelta = BACKFILL,
     progress: Progress = lambda _: None,
     monitoring: Monitoring | None = None,
+    storage: StorageAsked | None = None,
 ) -> Gathered:
     """Ask all providers side by side. One that breaks is a gap, and the others still come.
 
     `monitoring` is asked after them, because only then is it known what a label may mean.
+    `storage`: what a listing of storage should know; None: storage is not looked at.
     """
 
     def ask(provider: Inventory) -> Gathered:
-        return _asked(provider, now, watched_until, backfill, progress)
+        return _asked(provider, now, watched_until, backfill, progress, storage)
 
     with ThreadPoolExecutor(max_workers=max(1, len(providers))) as pool:
         parts = list(pool.map(ask, providers))
@@ -123,6 +136,8 @@ def gather(
         api_calls={call: count for part in parts for call, count in part.api_calls.items()},
         advice={name: text for part in parts for name, text in part.advice.items()},
         watching_usd=_total(part.watching_usd for part in parts),
+        storage=tuple(each for part in parts for each in part.storage),
+        storage_whole=tuple(each for part in parts for each in part.storage_whole),
     )
     return gathered if monitoring is None else _monitored(gathered, monitoring, progress)
 
@@ -156,6 +171,7 @@ def _asked(
     watched_until: Callable[[Scope], datetime | None],
     backfill: timedelta,
     progress: Progress,
+    storage: StorageAsked | None,
 ) -> Gathered:
     progress(f"{provider.name}: looking for machines")
     seen = _guarded(provider, "machines", provider.machines)
@@ -165,17 +181,22 @@ def _asked(
         for scope in seen.scopes
     )
     progress(f"{provider.name}: reading {len(machines)} machines")
-    usage = _usage(provider, machines, watched)
-    history = _history(provider, machines, watched)
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        listing = beside.submit(_storage, provider, storage)
+        usage = _usage(provider, machines, watched)
+        history = _history(provider, machines, watched)
+        stored = listing.result()
     return Gathered(
         machines=machines,
         readings=usage.values,
         transitions=history.values,
-        gaps=(*seen.gaps, *usage.gaps, *history.gaps),
+        gaps=(*seen.gaps, *usage.gaps, *history.gaps, *stored.gaps),
         watched=watched,
         api_calls=dict(provider.api_calls()),
         advice={provider.name: provider.how_to_measure} if isinstance(provider, ReadsUsage) else {},
         watching_usd=provider.watching_usd(),
+        storage=stored.values,
+        storage_whole=stored.scopes,
     )
 
 
@@ -225,6 +246,12 @@ def _by_window(
             if window is not None and machine.may_have_run_since(window.started_at):
                 asked[window].append(machine)
     return asked
+
+
+def _storage(provider: Inventory, asked: StorageAsked | None) -> Seen[Storage]:
+    if asked is None or not isinstance(provider, ListsStorage):
+        return Seen()
+    return _guarded(provider, "storage", partial(provider.storage, asked))
 
 
 def _together(parts: Sequence[Seen[Reading]]) -> Seen[Reading]:

@@ -34,6 +34,7 @@ from watchdog.mapping import NO_MAPPING, WorkloadMapping
 from watchdog.patrol_report import BackfillLine, CostOfWatching, PatrolReport
 from watchdog.recall import recalled
 from watchdog.remember import remember, watermarks
+from watchdog.storage import NOTHING_KEPT, Kept, keep_storage, mapped, storage_asked
 from watchdog.timekeeping import Accounted, account
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class Parts:
     limits: PhaseLimits = DEFAULT_LIMITS
     version: str = "unknown"
     progress: Progress = _silent
+    storage: bool = False
+    """Whether disks, snapshots, buckets and idle addresses are looked at."""
 
 
 def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) -> PatrolReport:
@@ -78,12 +81,24 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
         backfill=BACKFILL if backfill is None else backfill,
         progress=parts.progress,
         monitoring=parts.monitoring,
+        storage=storage_asked(parts.ledger, parts.mapping, now) if parts.storage else None,
     )
     parts.progress("remembering what was seen")
     memory = remember(parts.ledger, gathered, before=before, limits=parts.limits, now=now)
     gathered = recalled(parts.ledger, gathered, parts.providers)
     parts.progress("judging")
     accounted = account(gathered, memory, mapping=parts.mapping, limits=parts.limits, now=now)
+    kept = NOTHING_KEPT
+    if parts.storage:
+        kept = keep_storage(
+            parts.ledger,
+            gathered,
+            accounted,
+            runs=memory.runs,
+            mapping=parts.mapping,
+            backfill=backfill,
+            now=now,
+        )
     judged = conclude(
         accounted,
         runs=memory.runs,
@@ -92,7 +107,7 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
         measured_by=gathered.measured_by,
         now=now,
     )
-    _remember_conclusions(parts.ledger, accounted, now)
+    _remember_conclusions(parts.ledger, accounted, kept, now)
     parts.ledger.append("events", finding_events(judged, now))
     gaps = [*parts.unavailable, *gathered.gaps, *memory.gaps, *_blind_mapping(parts, gathered)]
     report = PatrolReport(
@@ -100,7 +115,7 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
         at=now,
         mode="observe",
         machines=judged,
-        storage=(),
+        storage=kept.storage,
         egress=(),
         gaps=tuple(gap for gap in dict.fromkeys(gaps) if not accepted(gap, parts.accepted_gaps)),
         outcomes=(),
@@ -121,14 +136,19 @@ def accepted(gap: Gap, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
 
 
-def _remember_conclusions(ledger: Ledger, accounted: Sequence[Accounted], now: datetime) -> None:
+def _remember_conclusions(
+    ledger: Ledger, accounted: Sequence[Accounted], kept: Kept, now: datetime
+) -> None:
     """Charges that know as much as before, and attributions that are others than before."""
     charges = [charge for each in accounted for charge in each.charges]
+    known_as_well: list[rows.Row] = []
     if charges:
         since = min(rows.moment_of(charge["ChargePeriodStart"]) for charge in charges)
         metered = ledger.rows("metered_hours", since=since)
-        ledger.append("charges", as_well_known(charges, metered))
-    told = rows.attribution_rows((a for each in accounted for a in each.attributions), now)
+        known_as_well = as_well_known(charges, metered)
+    ledger.append("charges", [*known_as_well, *kept.charges])
+    of_machines = (a for each in accounted for a in each.attributions)
+    told = rows.attribution_rows((*of_machines, *kept.attributions), now)
     known = ledger.rows("attributions")
     ledger.append("attributions", rows.changed_attributions(told, known))
 
@@ -138,6 +158,8 @@ def _blind_mapping(parts: Parts, gathered: Gathered) -> list[Gap]:
     if not entries or not machines:
         return []
     if any(matches(entry, each) for entry in entries for each in machines):
+        return []
+    if any(mapped(entry, gathered.storage) for entry in entries):
         return []
     return [unmatched_mapping(parts.mapping.origin, len(entries), machines)]
 

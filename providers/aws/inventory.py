@@ -41,6 +41,10 @@ class InventoryReader:
     regions: Sequence[str] | None
     """None: every region that the account has enabled."""
     types: dict[str, TypeFacts] = field(default_factory=dict)
+    account: str | None = None
+    """The account of the last listing."""
+    looked_at: Sequence[str] = ()
+    """The regions of the last listing, those that did not answer included."""
 
     def read(self) -> Seen[Machine]:
         regions, gaps = self._regions()
@@ -48,6 +52,7 @@ class InventoryReader:
         seen = [answer for answer in answers.values() if isinstance(answer, RegionListing)]
         account, trouble = self._account(seen)
         gaps += trouble
+        self.account, self.looked_at = account, regions
         for region, answer in answers.items():
             if isinstance(answer, RegionListing):
                 gaps += answer.gaps
