@@ -355,6 +355,25 @@ def tag(machine: str, tags: Mapping[str, str], region: str = "us-east-1") -> Non
     ec2_backends[ACCOUNT][region].create_tags([machine], dict(tags))
 
 
+def put_bucket_size(
+    cloudwatch: Any, bucket: str, sizes: Mapping[str, float], *, day: datetime
+) -> None:
+    """One day's size of a bucket: bytes by storage class."""
+    data = [
+        {
+            "MetricName": "BucketSizeBytes",
+            "Dimensions": [
+                {"Name": "BucketName", "Value": bucket},
+                {"Name": "StorageType", "Value": name},
+            ],
+            "Timestamp": day,
+            "Value": float(size),
+        }
+        for name, size in sizes.items()
+    ]
+    cloudwatch.put_metric_data(Namespace="AWS/S3", MetricData=data)
+
+
 def put_metric(
     cloudwatch: Any,
     name: str,

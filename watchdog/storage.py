@@ -139,21 +139,35 @@ class _Completed:
 
 def _completed(storage: Storage, recent: Sequence[Row], now: datetime) -> _Completed:
     """`recent`: its last rows, oldest first."""
-    known = _distinct([era for row in recent if (era := era_from(row)) is not None])
-    before = recent[-1] if recent and recent[-1]["state"] == PRESENT else None
+    lately = _since_it_came_back(recent)
+    known = _distinct([era for row in lately if (era := era_from(row)) is not None])
+    before = lately[-1] if lately else None
     if storage.kind == "volume" and storage.attached_to is None:
         storage = _unattached(storage, before, now)
     if storage.kind in BUCKETS and not storage.eras:
         storage = _remembered(storage, before, known, now)
-    eras = _merged(known, storage.eras, now)
-    read_anew = storage.kind in BUCKETS and storage.sized_at == now and known
+    eras = _merged(known, storage.eras, now, complete=storage.kind in BUCKETS)
     return _Completed(
         storage=replace(
             storage, eras=eras[-1:], monthly_cost_usd=rounded(storage.monthly_cost_usd)
         ),
         eras=eras,
-        news_from=known[-1].started_at if read_anew else None,
+        news_from=_news_from(known, storage, now),
     )
+
+
+def _since_it_came_back(recent: Sequence[Row]) -> Sequence[Row]:
+    """Its last rows, back to when it was not there."""
+    absent = [place for place, row in enumerate(recent) if row["state"] != PRESENT]
+    return recent[absent[-1] + 1 :] if absent else recent
+
+
+def _news_from(known: Sequence[StorageEra], storage: Storage, now: datetime) -> datetime | None:
+    """A daily size comes days after its day, and changes what those days cost."""
+    if storage.kind not in BUCKETS or storage.sized_at != now or not known:
+        return None
+    first_told = storage.eras[0].started_at
+    return first_told if known[-1].month_usd is None else min(known[-1].started_at, now)
 
 
 def _unattached(storage: Storage, before: Row | None, now: datetime) -> Storage:
@@ -197,12 +211,15 @@ def _unsized(bucket: Storage, before: Row | None, now: datetime) -> Storage:
 
 
 def _merged(
-    known: Sequence[StorageEra], told: Sequence[StorageEra], now: datetime
+    known: Sequence[StorageEra], told: Sequence[StorageEra], now: datetime, *, complete: bool
 ) -> tuple[StorageEra, ...]:
-    """What the cloud tells of the past is believed; what it is silent of, the ledger remembers."""
+    """What the cloud tells of the past is believed; what it is silent of, the ledger remembers.
+
+    `complete`: from its first era on, what was told holds nothing back.
+    """
     if not known or not told:
         return tuple(_distinct([*known, *told]))
-    silent = len(told) == 1 and told[0].started_at <= known[0].started_at
+    silent = not complete and len(told) == 1 and told[0].started_at <= known[0].started_at
     if silent and told[0].meters != known[-1].meters:
         return tuple(_distinct([*known, replace(told[0], started_at=now)]))
     if silent:

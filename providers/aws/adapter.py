@@ -87,7 +87,7 @@ class AwsProvider:
 
     def storage(self, asked: StorageAsked) -> Seen[Storage]:
         inventory = self._inventory
-        return self._storage.read(inventory.account, inventory.looked_at, asked)
+        return self._storage.read(inventory.account, inventory.looked_at, asked, inventory.stopped)
 
     def price(self, machine: Machine) -> Price:
         """The listing prices each machine, for it also sees tenancy; others by their facts."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -65,8 +65,11 @@ def volume_from(raw: Raw, *, scope: str, region: str, modification: Raw | None) 
     tags = _tags(raw)
     created = utc(raw["CreateTime"])
     eras = _eras(raw, region, created, modification)
-    attachment = next((each for each in raw.get("Attachments", ()) if _holds(each)), None)
+    attachments = [each for each in raw.get("Attachments", ()) if _holds(each)]
+    attachment = attachments[0] if attachments else None
     why = [] if attachment else ["attached to no machine"]
+    if len(attachments) > 1:
+        why.append(f"attached to {len(attachments)} machines, and counted with the first")
     return Storage(
         id=f"{scope}:{raw['VolumeId']}",
         kind="volume",
@@ -95,17 +98,25 @@ def snapshots_from(raws: Iterable[Raw], *, scope: str, region: str) -> list[Stor
     return found
 
 
-def addresses_from(raws: Iterable[Raw], *, scope: str, region: str, now: datetime) -> list[Storage]:
-    """Addresses that serve nothing. EC2 does not tell since when: they count from now on."""
+def addresses_from(
+    raws: Iterable[Raw], *, scope: str, region: str, stopped: Collection[str], now: datetime
+) -> list[Storage]:
+    """Addresses that serve nothing. EC2 does not tell since when: they count from now on.
+
+    `stopped`: instances that are stopped, whose addresses are billed all the same.
+    """
     meter = address_meter(region)
     eras = (StorageEra(started_at=now, meters=(meter,)),)
     found = []
     for raw in raws:
-        if raw.get("PublicIpv4Pool", OURS) != OURS or _serves(raw):
+        holder = raw.get("InstanceId")
+        resting = holder in stopped
+        if raw.get("PublicIpv4Pool", OURS) != OURS or (_serves(raw) and not resting):
             continue
         tags = _tags(raw)
         sentence = unpriced_sentence(region, (meter,))
-        idle = f"{raw.get('PublicIp')} is associated with nothing, and billed all the same"
+        use = f"of {holder}, which is stopped" if resting else "associated with nothing"
+        idle = f"{raw.get('PublicIp')} is {use}, and billed all the same"
         found.append(
             Storage(
                 id=f"{scope}:{raw.get('AllocationId') or raw['PublicIp']}",
@@ -113,6 +124,7 @@ def addresses_from(raws: Iterable[Raw], *, scope: str, region: str, now: datetim
                 name=tags.get("Name") or raw.get("PublicIp"),
                 size_bytes=None,
                 monthly_cost_usd=_month(eras),
+                attached_to=f"{scope}:{holder}" if resting else None,
                 tags=tags,
                 why=(idle, *([sentence] if sentence else [])),
                 eras=eras,

