@@ -199,13 +199,13 @@ def _remembered(
 
 
 def _unsized(bucket: Storage, before: Row | None, now: datetime) -> Storage:
-    """Nothing is known of its size: it is listed as unpriced."""
+    """Nothing is known of its size, ever since it was made: it is listed as unpriced."""
     unknown = StorageMeter(name="size", unit="GB", quantity=None, unit_month_usd=None)
     told = [] if before is None else json.loads(str(before["why_json"] or "[]"))
     return replace(
         bucket,
         sized_at=bucket.sized_at or (None if before is None else _moment(before["sized_at"])),
-        eras=(StorageEra(started_at=now, meters=(unknown,)),),
+        eras=(StorageEra(started_at=bucket.created_at or hour_of(now), meters=(unknown,)),),
         why=bucket.why or tuple(told),
     )
 
