@@ -378,6 +378,8 @@ class Storage:
     tags: Mapping[str, str] = field(default_factory=lambda: NO_TAGS)
     why: tuple[str, ...] = ()
     """What the figures leave out or cannot know, in sentences."""
+    asides: tuple[str, ...] = ()
+    """More of them, which hold for this pass only."""
     created_at: datetime | None = None
     attached_at: datetime | None = None
     unattached_since: datetime | None = None

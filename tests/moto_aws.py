@@ -310,6 +310,8 @@ def _error(operation: str, code: str) -> str:
     if service == "ec2":
         errors = f"<Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors>"
         return f"<Response>{errors}<RequestID>test</RequestID></Response>"
+    if service == "s3":
+        return f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
     if service == "sts":
         error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
         return f"<ErrorResponse>{error}<RequestId>test</RequestId></ErrorResponse>"

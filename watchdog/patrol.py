@@ -109,7 +109,8 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
     )
     _remember_conclusions(parts.ledger, accounted, kept, now)
     parts.ledger.append("events", finding_events(judged, now))
-    gaps = [*parts.unavailable, *gathered.gaps, *memory.gaps, *_blind_mapping(parts, gathered)]
+    gaps = [*parts.unavailable, *gathered.gaps, *memory.gaps, *kept.gaps]
+    gaps += _blind_mapping(parts, gathered)
     report = PatrolReport(
         patrol_id=f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}",
         at=now,

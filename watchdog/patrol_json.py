@@ -91,7 +91,7 @@ def _storage(each: AttributedStorage) -> dict[str, object]:
         "attached_to": storage.attached_to,
         "unattached_since": moment(storage.unattached_since),
         "created_at": moment(storage.created_at),
-        "why": list(storage.why),
+        "why": [*storage.why, *storage.asides],
     }
 
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from policies.facts import Attribution, Run, Scope, Storage, StorageEra, StorageMeter
+from policies.facts import Attribution, Gap, Run, Scope, Storage, StorageEra, StorageMeter
 from providers.base import StorageAsked
 from watchdog import rows
 from watchdog.attribution import attribution_at, matches
 from watchdog.costs.running_time import hour_of
-from watchdog.costs.storage_metering import storage_charges
+from watchdog.costs.storage_metering import HOUR, storage_charges
 from watchdog.gather import BACKFILL, Gathered
 from watchdog.mapping import Entry, WorkloadMapping
 from watchdog.patrol_report import AttributedStorage
@@ -38,6 +38,9 @@ Row = Mapping[str, object]
 TWO_WEEKS = timedelta(days=14)
 """A daily size that is older is not believed any more."""
 CHARGED_LATELY = timedelta(days=2)
+MOST_HOURS = 500_000
+"""Clock hours of all storage together that one patrol charges back; each is a row."""
+LEAST_BACK = timedelta(days=1)
 BUCKETS = ("bucket", "directory bucket")
 
 
@@ -48,6 +51,7 @@ class Kept:
     storage: tuple[AttributedStorage, ...]
     charges: tuple[Mapping[str, object], ...]
     attributions: tuple[Attribution, ...]
+    gaps: tuple[Gap, ...] = ()
 
 
 NOTHING_KEPT = Kept(storage=(), charges=(), attributions=())
@@ -96,7 +100,8 @@ def keep_storage(
         str(row["resource"]): moment_of(row["newest_hour"])
         for row in ledger.rows("storage_metered", since=now - CHARGED_LATELY)
     }
-    oldest = hour_of(now - (backfill or BACKFILL))
+    back = _back(len(found), backfill or BACKFILL)
+    oldest = hour_of(now - back)
     charges = [
         charge
         for each in found
@@ -125,7 +130,31 @@ def keep_storage(
         ),
         charges=tuple(charges),
         attributions=tuple(one for several in attributions.values() for one in several),
+        gaps=_cut_short(found, charged, wanted=backfill or BACKFILL, back=back),
     )
+
+
+def _cut_short(
+    found: Sequence[_Completed],
+    charged: Mapping[str, datetime],
+    *,
+    wanted: timedelta,
+    back: timedelta,
+) -> tuple[Gap, ...]:
+    new = sum(each.storage.id not in charged for each in found)
+    if back >= wanted or not new:
+        return ()
+    why = (
+        f"{len(found):,} pieces of storage are too many to charge for {wanted // HOUR:,} hours back:"
+        f" {new:,} of them are charged from {back // HOUR:,} hours ago on"
+    )
+    return (Gap(provider=found[0].storage.provider, what="storage history", why=why),)
+
+
+def _back(pieces: int, wanted: timedelta) -> timedelta:
+    """How far back so many are charged: tens of thousands of snapshots would fill the ledger."""
+    affordable = timedelta(hours=MOST_HOURS // max(1, pieces))
+    return min(wanted, max(LEAST_BACK, affordable))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +214,7 @@ def _remembered(
         return _unsized(bucket, before, now)
     if now - known[-1].started_at > TWO_WEEKS + timedelta(days=1):
         why = f"its newest daily size is of {known[-1].started_at:%Y-%m-%d}, too old to believe"
-        return _unsized(replace(bucket, why=(*bucket.why, why)), before, now)
+        return _unsized(replace(bucket, why=(why,)), before, now)
     size = before["size_bytes"]
     told = json.loads(str(before["why_json"] or "[]"))
     return replace(
@@ -194,7 +223,7 @@ def _remembered(
         monthly_cost_usd=known[-1].month_usd,
         sized_at=_moment(before["sized_at"]),
         eras=tuple(known[-1:]),
-        why=tuple(dict.fromkeys([*told, *bucket.why])),
+        why=tuple(told),
     )
 
 

@@ -113,9 +113,9 @@ def gap_from(error: BaseException, scope: Scope, what: str, needs: str) -> Gap:
     )
 
 
-def error_code(error: BaseException) -> str | None:
-    """AWS's word for it; None where the error is not an answer of AWS."""
-    return _code(error) if isinstance(error, ClientError) else None
+def likeness(error: BaseException, scope: Scope) -> str:
+    """The same for errors of one cause, in whichever words each service puts it."""
+    return _refusal(error, scope) if isinstance(error, ClientError) else type(error).__name__
 
 
 def is_unusable_credentials(error: BaseException) -> bool:

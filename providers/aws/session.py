@@ -116,6 +116,8 @@ class AwsSession:
             connect_timeout=self.limits.connect_s,
             read_timeout=self.limits.read_s,
             max_pool_connections=self.limits.calls_at_once + 2,
+            # A bucket's name is no part of a host's name: that works with every endpoint.
+            s3={"addressing_style": "path"},
             # A quarter of the time of asking for 500 metrics; what they look like never varies.
             parameter_validation=service != "cloudwatch",
         )

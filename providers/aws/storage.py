@@ -12,7 +12,7 @@ from typing import TypeVar
 from policies.facts import Gap, Scope, Storage
 from providers.aws import buckets, disks
 from providers.aws.buckets import Bucket
-from providers.aws.errors import AWS_ERRORS, error_code, gap_from
+from providers.aws.errors import AWS_ERRORS, gap_from, likeness
 from providers.aws.session import AwsSession
 from providers.aws.uploads import unfinished_uploads
 from providers.base import Seen, StorageAsked
@@ -139,10 +139,9 @@ class Trouble:
 
 def gaps_of(troubles: Iterable[Trouble], scope: Scope) -> list[Gap]:
     """One gap for all that failed alike: a denied region is told once, not once a call."""
-    alike: dict[tuple[type[BaseException], str | None], list[Trouble]] = defaultdict(list)
+    alike: dict[str, list[Trouble]] = defaultdict(list)
     for each in troubles:
-        code = error_code(each.error)
-        alike[type(each.error), code].append(each)
+        alike[likeness(each.error, scope)].append(each)
     gaps = []
     for several in alike.values():
         whats = list(dict.fromkeys(each.what for each in several))
@@ -245,7 +244,7 @@ class _Look:
             needs = "cloudwatch:ListMetrics, cloudwatch:GetMetricData"
             self.troubles.append(Trouble(what="bucket sizes", needs=needs, error=error))
             gap = gap_from(error, scope, "bucket sizes", needs)
-            return [replace(each, why=(*each.why, f"{UNSIZED}: {gap.why}")) for each in stale]
+            return [replace(each, asides=(*each.asides, f"{UNSIZED}: {gap.why}")) for each in stale]
 
     def _read_sizes(self, stale: Sequence[Storage], now: datetime) -> list[Storage]:
         names = {each.native_id for each in stale}
@@ -275,7 +274,7 @@ class _Look:
             f"unfinished uploads to {bucket.native_id}",
             "s3:ListBucketMultipartUploads",
         )
-        return bucket if sentence is None else replace(bucket, why=(*bucket.why, sentence))
+        return bucket if sentence is None else replace(bucket, asides=(*bucket.asides, sentence))
 
     def _tolerated(self, ask: Callable[[], T], what: str, needs: str) -> T | None:
         """What it answers; None, with a gap, where it cannot be seen."""
@@ -298,5 +297,5 @@ def _unseen(
     found = []
     for bucket in listed.get(region, ()):
         plain = buckets.bucket_from(bucket, scope=scope_id(account, region), tags={})
-        found.append(replace(plain, why=(f"{UNSIZED}: {region} did not answer",)))
+        found.append(replace(plain, asides=(f"{UNSIZED}: {region} did not answer",)))
     return found

@@ -113,6 +113,21 @@ def test_the_first_patrol_charges_two_weeks_back(ledger: Ledger) -> None:
     assert total.quantize(CENT) == (8 * Decimal(14 * 24) / 730).quantize(CENT)
 
 
+def test_so_much_that_two_weeks_are_too_long_is_told(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("watchdog.storage.MOST_HOURS", 100)
+    values: dict[str, Any] = {"ledger": ledger, "policy": load_pack("observe"), "storage": True}
+    disks = [disk(f"vol-{n}", since=NOW - 30 * DAY) for n in range(2)]
+    parts = Parts(providers=[Shelf(storage=disks)], **values)
+    (gap,) = patrol(parts, now=NOW).gaps
+    assert gap.what == "storage history"
+    assert "2 of them are charged from 50 hours ago on" in gap.why
+    total = spent(ledger, NOW - 20 * DAY, NOW)["unattributed"]
+    assert total == pytest.approx(Decimal(2 * 8 * 50) / 730, abs=Decimal("1e-6"))
+    assert patrol(parts, now=NOW + HOUR).gaps == ()
+
+
 def test_patrols_do_not_count_an_hour_twice(ledger: Ledger) -> None:
     for minutes in range(0, 150, 25):
         look(ledger, disk(), now=NOW + timedelta(minutes=minutes))

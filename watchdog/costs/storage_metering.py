@@ -10,10 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 
 from policies.facts import Storage, StorageEra, StorageMeter
 from watchdog.costs.metering import HOUR, NANO, TICK, TICKS_AN_HOUR
 from watchdog.costs.running_time import hour_of
+
+__all__ = ["HOUR", "METER", "storage_charges"]
 
 METER = "storage"
 HOURS_A_MONTH = 730
@@ -45,19 +48,30 @@ def storage_charges(
     if not eras:
         return []
     same = _same_in_every_row(storage, observed_at)
+    edges = [*(era.started_at for era in eras[1:]), END]
+    whole = [_amounts((_Piece(era, TICKS_AN_HOUR),)) for era in eras]
+    place = 0
     begin = max(hour_of(since), hour_of(eras[0].started_at))
-    rows = []
+    rows: list[dict[str, object]] = []
     while begin < until:
-        pieces = tuple(_pieces(eras, begin, min(begin + HOUR, until)))
-        if pieces:
-            rows.append({**same, **_period(begin), **_amounts(pieces)})
-        begin += HOUR
+        while edges[place] <= begin:
+            place += 1
+        end = begin + HOUR
+        if eras[place].started_at <= begin and end <= min(edges[place], until):
+            rows.append({**same, **_period(begin), **whole[place]})
+        else:
+            pieces = tuple(_pieces(eras[place:], edges[place:], begin, min(end, until)))
+            rows += [{**same, **_period(begin), **_amounts(pieces)}] if pieces else []
+        begin = end
     return rows
 
 
-def _pieces(eras: Sequence[StorageEra], begin: datetime, end: datetime) -> Iterator[_Piece]:
-    edges = [*(era.started_at for era in eras[1:]), END]
+def _pieces(
+    eras: Sequence[StorageEra], edges: Sequence[datetime], begin: datetime, end: datetime
+) -> Iterator[_Piece]:
     for era, edge in zip(eras, edges, strict=True):
+        if era.started_at >= end:
+            return
         low, high = max(begin, era.started_at), min(end, edge)
         if low < high:
             yield _Piece(era, (high - low) // TICK)
@@ -99,7 +113,8 @@ def _unit(meters: Sequence[StorageMeter]) -> str:
     return "address-Hours" if units == {"address"} else "GB-Hours"
 
 
-def _period(begin: datetime) -> dict[str, object]:
+@lru_cache(maxsize=1024)
+def _period(begin: datetime) -> Mapping[str, object]:
     return {
         "ChargePeriodStart": begin,
         "ChargePeriodEnd": begin + HOUR,
