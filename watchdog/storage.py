@@ -145,8 +145,8 @@ def _cut_short(
     if back >= wanted or not new:
         return ()
     why = (
-        f"{len(found):,} pieces of storage are too many to charge for {wanted // HOUR:,} hours back:"
-        f" {new:,} of them are charged from {back // HOUR:,} hours ago on"
+        f"{len(found):,} pieces of storage are too many to charge for {wanted // HOUR:,} hours"
+        f" back: {new:,} of them are charged from {back // HOUR:,} hours ago on"
     )
     return (Gap(provider=found[0].storage.provider, what="storage history", why=why),)
 
