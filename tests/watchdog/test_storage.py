@@ -219,25 +219,37 @@ def test_storage_without_a_price_is_listed_and_not_free(ledger: Ledger) -> None:
     assert unpriced(ledger, NOW - DAY, NOW) == ["vol-1"]
 
 
-def test_an_address_counts_from_its_first_sight(ledger: Ledger) -> None:
+def address(now: datetime) -> Storage:
+    """An idle one, as a listing of that moment tells it."""
     meter = StorageMeter(
         name="public IPv4 address",
         unit="address",
         quantity=Decimal(1),
         unit_month_usd=Decimal("3.65"),
     )
+    return disk(
+        "eipalloc-1",
+        kind="address",
+        size_bytes=None,
+        created_at=None,
+        monthly_cost_usd=Decimal("3.65"),
+        eras=(StorageEra(started_at=now, meters=(meter,)),),
+    )
+
+
+def test_an_address_counts_from_its_first_sight(ledger: Ledger) -> None:
     for minutes in (30, 60, 90):
         now = NOW + timedelta(minutes=minutes)
-        eras = (StorageEra(started_at=now, meters=(meter,)),)
-        idle = disk(
-            "eipalloc-1",
-            kind="address",
-            size_bytes=None,
-            created_at=None,
-            eras=eras,
-            monthly_cost_usd=Decimal("3.65"),
-        )
-        look(ledger, idle, now=now)
+        look(ledger, address(now), now=now)
+    total = spent(ledger, NOW, NOW + 2 * HOUR)["unattributed"]
+    assert total == Decimal("0.005")
+
+
+def test_an_address_that_served_for_a_while_counts_from_its_return(ledger: Ledger) -> None:
+    """Idle for the first half hour and the last; in use for an hour between."""
+    for minutes, idle in ((0, True), (30, True), (31, False), (90, True), (120, True)):
+        now = NOW + timedelta(minutes=minutes)
+        look(ledger, *([address(now)] if idle else []), now=now)
     total = spent(ledger, NOW, NOW + 2 * HOUR)["unattributed"]
     assert total == Decimal("0.005")
 
@@ -361,6 +373,12 @@ def test_runs_that_wrote_to_a_bucket_share_it(ledger: Ledger) -> None:
     assert told["data-2"]["workload"] is None
     assert shelf.storage_asked[0].named(bucket())
     assert not shelf.storage_asked[0].named(bucket(name="data-2"))
+    shares = {
+        row["workload"]: row["share"]
+        for row in ledger.rows("attributions")
+        if row["resource"] == f"{PLACE}:data"
+    }
+    assert shares == {"llama": 0.5, "bert": 0.5}
     by = spent(ledger, TODAY, NOW)
     assert by["llama"] == by["bert"] == pytest.approx(Decimal("0.023") * 4, abs=Decimal("1e-7"))
 

@@ -241,6 +241,23 @@ def test_two_weeks_of_silence_are_unknown(aws: AwsServer, provider: Make) -> Non
     assert found.sized_at == NOW
 
 
+@pytest.mark.parametrize("status", ["PartialData", "InternalError", "Forbidden"])
+def test_a_series_that_does_not_come_whole_is_no_size(
+    aws: AwsServer, provider: Make, status: str
+) -> None:
+    bucket(aws, "data")
+    sizes(aws, "data", 1, StandardIAStorage=GIB)
+    aws.edit(
+        "cloudwatch:GetMetricData",
+        lambda body: body.replace(b"Complete", status.encode(), 1),
+    )
+    seen = look(provider())
+    assert only(seen, "bucket").size_bytes is None
+    (gap,) = seen.gaps
+    assert (gap.what, gap.region) == ("bucket sizes", HOME)
+    assert "1 of 2 series did not come whole" in gap.why
+
+
 def test_daily_sizes_are_read_once_a_day(aws: AwsServer, provider: Make) -> None:
     bucket(aws, "data")
     sizes(aws, "data", 1, StandardIAStorage=GIB)
