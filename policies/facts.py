@@ -327,17 +327,89 @@ READING_COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StorageMeter:
+    """One thing about a storage that is billed on its own: capacity, IOPS, one storage class."""
+
+    name: str
+    """The price list's word for it: `gp3 capacity`, `StandardIAStorage`."""
+    unit: str
+    """`GB` (2^30 bytes), `IOPS`, `MiB/s` or `address`."""
+    quantity: Decimal | None
+    """How much of it is billed; None: unknown."""
+    unit_month_usd: Decimal | None
+    """A month (730 hours) of one unit; None: unpriced."""
+
+    @property
+    def month_usd(self) -> Decimal | None:
+        """Nothing of it costs nothing; else None where quantity or price is unknown."""
+        if self.quantity == 0:
+            return Decimal(0)
+        if self.quantity is None or self.unit_month_usd is None:
+            return None
+        return self.quantity * self.unit_month_usd
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageEra:
+    """What was billed about a storage from a moment on, until the next era or until now."""
+
+    started_at: datetime
+    meters: tuple[StorageMeter, ...]
+
+    @property
+    def month_usd(self) -> Decimal | None:
+        """None where any meter has no cost: a part of the sum is not the sum."""
+        costs = [meter.month_usd for meter in self.meters]
+        known = [cost for cost in costs if cost is not None]
+        return sum(known, Decimal(0)) if costs and len(known) == len(costs) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Storage:
-    """A bucket, disk, snapshot or file share that is billed while it exists."""
+    """A bucket, disk, snapshot, file share or idle address that is billed while it exists."""
 
     id: str
+    """`provider:account:region:native-id`."""
     kind: str
+    """`volume`, `snapshot`, `bucket`, `directory bucket` or `address`."""
     name: str | None
     size_bytes: int | None
+    """A disk's provisioned size; all classes of a bucket together."""
     monthly_cost_usd: Decimal | None
+    """730 hours of what is billed now, at list price."""
     attached_to: str | None = None
+    """The id of the machine it is attached to; None: to none, or it cannot be attached."""
     tags: Mapping[str, str] = field(default_factory=lambda: NO_TAGS)
     why: tuple[str, ...] = ()
+    """What the figures leave out or cannot know, in sentences."""
+    asides: tuple[str, ...] = ()
+    """More of them, which hold for this pass only."""
+    created_at: datetime | None = None
+    attached_at: datetime | None = None
+    unattached_since: datetime | None = None
+    """Since when at least a disk is attached to nothing; None: it is attached, or nobody knows."""
+    made_from: str | None = None
+    """The id of the disk that a snapshot was taken of."""
+    sized_at: datetime | None = None
+    """When its daily size was read; None: it has none, or it was not read in this pass."""
+    eras: tuple[StorageEra, ...] = ()
+    """What was billed from when on, oldest first, as far back as its cloud tells."""
+
+    @property
+    def provider(self) -> str:
+        return self.id.split(":", 1)[0]
+
+    @property
+    def account(self) -> str:
+        return self.id.split(":", 2)[1]
+
+    @property
+    def region(self) -> str:
+        return self.id.split(":", 3)[2]
+
+    @property
+    def native_id(self) -> str:
+        return self.id.rsplit(":", 1)[-1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,12 +5,13 @@ only for a mistake of the programmer. Every call to the outside is counted by it
 provider's own words, `service:Operation`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Generic, Literal, Protocol, TypeVar, runtime_checkable
 
-from policies.facts import Gap, Machine, Price, Reading, Scope, Transition, Window
+from policies.facts import Gap, Machine, Price, Reading, Scope, Storage, Transition, Window
 
 T = TypeVar("T")
 
@@ -93,6 +94,26 @@ class KnowsRegions(Protocol):
 class Prices(Protocol):
     def price(self, machine: Machine) -> Price:
         """The price of one hour of this machine; unknown stays unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageAsked:
+    """What a listing of storage should know before it asks."""
+
+    now: datetime
+    sized_at: Mapping[str, datetime]
+    """By bucket's id, when its daily size was read last. It is read once a day (UTC)."""
+    named: Callable[[Storage], bool]
+    """Whether somebody named this bucket: only then are its unfinished uploads listed."""
+
+
+@runtime_checkable
+class ListsStorage(Protocol):
+    def storage(self, asked: StorageAsked) -> Seen[Storage]:
+        """Everything that is billed while it exists, in the regions of the last `machines`.
+
+        A bucket whose size was not read in this pass has no eras. Scopes: those listed whole.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

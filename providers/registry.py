@@ -20,6 +20,7 @@ ABILITIES = (
     ("metrics", "readings"),
     ("start and stop history", "transitions"),
     ("prices", "price"),
+    ("storage", "storage"),
 )
 """What a provider can do, and the method of `providers.base` that does it."""
 

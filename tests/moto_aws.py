@@ -47,7 +47,7 @@ LINUX = "ami-760aaa0f"
 STAGE = "stage"
 """The access key of the clients that set the stage."""
 
-_IAM_PREFIX = {"monitoring": "cloudwatch"}
+_IAM_PREFIX = {"monitoring": "cloudwatch", "s3express": "s3", "tagging": "tag"}
 _SCOPE = re.compile(
     r"Credential=(?P<key>[^/]+)/\d+/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request"
 )
@@ -279,7 +279,22 @@ def _operation(environ: dict[str, Any], body: bytes) -> str:
     if target:
         return str(target).rsplit(".", 1)[-1]
     action = re.search(rb"(?:^|&)Action=(\w+)", body)
-    return action[1].decode() if action else str(environ["REQUEST_METHOD"])
+    if action:
+        return action[1].decode()
+    method, query = str(environ["REQUEST_METHOD"]), str(environ.get("QUERY_STRING", ""))
+    if method != "GET" or "Credential=" not in environ.get("HTTP_AUTHORIZATION", ""):
+        return method
+    return _s3_listing(str(environ["PATH_INFO"]), query, environ["HTTP_AUTHORIZATION"]) or method
+
+
+def _s3_listing(path: str, query: str, authorization: str) -> str | None:
+    """The listings of S3 that have names of their own here; None: the HTTP method will do."""
+    if path == "/":
+        return "ListDirectoryBuckets" if "/s3express/" in authorization else "ListBuckets"
+    for word, name in (("uploads", "ListMultipartUploads"), ("location", "GetBucketLocation")):
+        if re.match(rf"{word}(?:[=&]|$)", query):
+            return name
+    return None
 
 
 def _respond(start: Start, status: int, content: str, body: bytes) -> Iterable[bytes]:
@@ -295,6 +310,8 @@ def _error(operation: str, code: str) -> str:
     if service == "ec2":
         errors = f"<Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors>"
         return f"<Response>{errors}<RequestID>test</RequestID></Response>"
+    if service == "s3":
+        return f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
     if service == "sts":
         error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
         return f"<ErrorResponse>{error}<RequestId>test</RequestId></ErrorResponse>"
@@ -338,6 +355,25 @@ def apart(region: str = "us-east-1") -> None:
 def tag(machine: str, tags: Mapping[str, str], region: str = "us-east-1") -> None:
     """Tags that AWS reserves for itself (`aws:…`): set from inside, for no caller may."""
     ec2_backends[ACCOUNT][region].create_tags([machine], dict(tags))
+
+
+def put_bucket_size(
+    cloudwatch: Any, bucket: str, sizes: Mapping[str, float], *, day: datetime
+) -> None:
+    """One day's size of a bucket: bytes by storage class."""
+    data = [
+        {
+            "MetricName": "BucketSizeBytes",
+            "Dimensions": [
+                {"Name": "BucketName", "Value": bucket},
+                {"Name": "StorageType", "Value": name},
+            ],
+            "Timestamp": day,
+            "Value": float(size),
+        }
+        for name, size in sizes.items()
+    ]
+    cloudwatch.put_metric_data(Namespace="AWS/S3", MetricData=data)
 
 
 def put_metric(

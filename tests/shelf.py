@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-from policies.facts import Gap, Machine, Price, Reading, Scope, Transition, Window
-from providers.base import Seen
+from policies.facts import Gap, Machine, Price, Reading, Scope, Storage, Transition, Window
+from providers.base import Seen, StorageAsked
 
 SCOPE = Scope(provider="aws", account="123456789012", region="us-east-1")
 
@@ -22,12 +22,17 @@ class Shelf:
         transitions: Sequence[Transition] = (),
         gaps: Sequence[Gap] = (),
         breaks: bool = False,
+        storage: Sequence[Storage] = (),
+        storage_gaps: Sequence[Gap] = (),
     ) -> None:
         self._machines = machines
         self._readings = readings
         self._transitions = transitions
         self._gaps = gaps
         self._breaks = breaks
+        self._storage = storage
+        self._storage_gaps = storage_gaps
+        self.storage_asked: list[StorageAsked] = []
         self.asked: list[tuple[int, Window]] = []
         self.history_asked: list[Window] = []
 
@@ -49,6 +54,11 @@ class Shelf:
     def transitions(self, machines: Sequence[Machine], window: Window) -> Seen[Transition]:
         self.history_asked.append(window)
         return Seen(values=tuple(self._transitions))
+
+    def storage(self, asked: StorageAsked) -> Seen[Storage]:
+        self.storage_asked.append(asked)
+        gaps = tuple(self._storage_gaps)
+        return Seen(values=tuple(self._storage), gaps=gaps, scopes=() if gaps else (SCOPE,))
 
     def price(self, machine: Machine) -> Price:
         return machine.price

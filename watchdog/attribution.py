@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from typing import Protocol
 
 from policies.facts import Attribution, Machine, Run, RunOutcome, WorkloadKind
 from watchdog.mapping import Entry, WorkloadMapping
@@ -24,6 +25,28 @@ OWN_PREFIXES = ("spend-watchdog:", "spend-watchdog-")
 """The second form is for clouds whose label keys hold no colon."""
 
 UNATTRIBUTED = "unattributed"
+
+
+class Resource(Protocol):
+    """What attribution looks at: a machine, a storage, anything that has a name and tags."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def name(self) -> str | None: ...
+
+    @property
+    def provider(self) -> str: ...
+
+    @property
+    def account(self) -> str: ...
+
+    @property
+    def region(self) -> str: ...
+
+    @property
+    def tags(self) -> Mapping[str, str]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +99,25 @@ def attributions_of(
 
     `runs` are those that name this machine, in any order.
     """
-    base = _told(machine, _by_tag(machine) or _by_mapping(machine, mapping))
+    base = claimed(machine, mapping)
     if base is not None:
         return (base,)
     rest = _told(machine, _by_launcher(machine) or _by_name(machine)) or _none(machine)
     return _with_runs(machine, rest, runs, now)
+
+
+def claimed(resource: Resource, mapping: WorkloadMapping) -> Attribution | None:
+    """What somebody said of it: by tag, else by the mapping file."""
+    return _told(resource, _by_tag(resource) or _by_mapping(resource, mapping))
+
+
+def launched(resource: Resource) -> Attribution | None:
+    """What the tags of the tool that made it say."""
+    return _told(resource, _by_launcher(resource))
+
+
+def unattributed(resource: Resource) -> Attribution:
+    return _none(resource)
 
 
 def attribution_at(attributions: Sequence[Attribution], moment: datetime) -> Attribution:
@@ -113,12 +150,12 @@ def own_tag(tags: Mapping[str, str], name: str) -> str | None:
     return None
 
 
-def _by_tag(machine: Machine) -> Attribution | None:
+def _by_tag(machine: Resource) -> Attribution | None:
     workload = own_tag(machine.tags, "workload")
     return None if workload is None else _whole(machine, workload, "tag spend-watchdog:workload")
 
 
-def _by_mapping(machine: Machine, mapping: WorkloadMapping) -> Attribution | None:
+def _by_mapping(machine: Resource, mapping: WorkloadMapping) -> Attribution | None:
     for entry in mapping.entries:
         if matches(entry, machine):
             found = _whole(machine, entry.workload, f"mapping file, line {entry.line}")
@@ -132,7 +169,7 @@ def _by_mapping(machine: Machine, mapping: WorkloadMapping) -> Attribution | Non
     return None
 
 
-def matches(entry: Entry, machine: Machine) -> bool:
+def matches(entry: Entry, machine: Resource) -> bool:
     """Whether every glob of the entry matches. A missing value matches no glob."""
     asked = {
         "name": machine.name,
@@ -149,7 +186,7 @@ def _glob(value: str | None, glob: str) -> bool:
     return value is not None and fnmatchcase(value, glob)
 
 
-def _by_launcher(machine: Machine) -> Attribution | None:
+def _by_launcher(machine: Resource) -> Attribution | None:
     for launcher in LAUNCHERS:
         for tag in launcher.workload_tags:
             if not machine.tags.get(tag):
@@ -174,7 +211,7 @@ def without_counter(name: str) -> str:
     return re.sub(r"[-_. #]+\d+$", "", name) or name
 
 
-def _none(machine: Machine) -> Attribution:
+def _none(machine: Resource) -> Attribution:
     return Attribution(
         resource=machine.id,
         started_at=BEGINNING,
@@ -186,13 +223,13 @@ def _none(machine: Machine) -> Attribution:
     )
 
 
-def _whole(machine: Machine, workload: str, rule: str) -> Attribution:
+def _whole(machine: Resource, workload: str, rule: str) -> Attribution:
     return Attribution(
         resource=machine.id, started_at=BEGINNING, ended_at=None, workload=workload, rule=rule
     )
 
 
-def _told(machine: Machine, found: Attribution | None) -> Attribution | None:
+def _told(machine: Resource, found: Attribution | None) -> Attribution | None:
     """The attribution with what the machine's own tags say of kind, owner, group and data class."""
     if found is None:
         return None
@@ -205,7 +242,7 @@ def _told(machine: Machine, found: Attribution | None) -> Attribution | None:
     )
 
 
-def _owner(machine: Machine) -> str | None:
+def _owner(machine: Resource) -> str | None:
     """Its own tag, else the tag that most teams use anyway."""
     told = own_tag(machine.tags, "owner")
     if told:
@@ -213,7 +250,7 @@ def _owner(machine: Machine) -> str | None:
     return next((value for tag, value in machine.tags.items() if tag.lower() == "owner"), None)
 
 
-def _kind(machine: Machine) -> WorkloadKind | None:
+def _kind(machine: Resource) -> WorkloadKind | None:
     """None where no tag says it, or says a word that is no kind."""
     told = (own_tag(machine.tags, "kind") or "").lower()
     return WorkloadKind(told) if told in set(WorkloadKind) else None

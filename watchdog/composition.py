@@ -108,6 +108,7 @@ def parts_of(settings: Settings, *, alerts: bool, progress: Progress) -> Parts:
         care=care_of(settings),
         version=version("cloud-spend-watchdog"),
         progress=progress,
+        storage=settings.storage,
     )
 
 

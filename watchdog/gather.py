@@ -11,8 +11,16 @@ from decimal import Decimal
 from functools import partial
 from typing import Protocol, TypeVar
 
-from policies.facts import Gap, Machine, Price, Reading, Scope, Transition, Window
-from providers.base import Inventory, Prices, ReadsLifecycle, ReadsUsage, Seen
+from policies.facts import Gap, Machine, Price, Reading, Scope, Storage, Transition, Window
+from providers.base import (
+    Inventory,
+    ListsStorage,
+    Prices,
+    ReadsLifecycle,
+    ReadsUsage,
+    Seen,
+    StorageAsked,
+)
 from watchdog.choosing_sources import most_trusted
 from watchdog.costs.running_time import hour_of
 from watchdog.debts import settled, to_ask
@@ -92,6 +100,9 @@ class Gathered:
     watching_usd: Decimal | None
     measured_by: Mapping[str, str] = field(default_factory=dict)
     """By machine, one sentence on which source was believed, where there was a choice."""
+    storage: tuple[Storage, ...] = ()
+    storage_whole: tuple[Scope, ...] = ()
+    """The scopes whose storage was listed whole."""
 
 
 def windows_at(now: datetime, watched_until: datetime | None, backfill: timedelta) -> Windows:
@@ -117,19 +128,23 @@ def gather(
     progress: Progress = lambda _: None,
     monitoring: Monitoring | None = None,
     history_owed: Callable[[Scope], Window | None] = lambda _: None,
+    storage: StorageAsked | None = None,
 ) -> Gathered:
     """Ask all providers side by side. One that breaks is a gap, and the others still come.
 
     `monitoring` is asked after them, because only then is it known what a label may mean.
     `history_owed`: of which time earlier patrols could not read a scope's starts and stops.
+    `storage`: what a listing of storage should know; None: storage is not looked at.
     """
     oldest = hour_of(now - max(backfill, BACKFILL))
-
-    def plan(each: Watched) -> Window | None:
-        return to_ask(each.windows, history_owed(each.scope), oldest)
+    wanted = _Wanted(
+        windows=lambda scope: windows_at(now, watched_until(scope), backfill),
+        history=lambda each: to_ask(each.windows, history_owed(each.scope), oldest),
+        storage=storage,
+    )
 
     def ask(provider: Inventory) -> Gathered:
-        return _asked(provider, now, watched_until, backfill, progress, plan)
+        return _asked(provider, wanted, progress)
 
     with ThreadPoolExecutor(max_workers=max(1, len(providers))) as pool:
         parts = list(pool.map(ask, providers))
@@ -142,6 +157,8 @@ def gather(
         api_calls={call: count for part in parts for call, count in part.api_calls.items()},
         advice={name: text for part in parts for name, text in part.advice.items()},
         watching_usd=_total(part.watching_usd for part in parts),
+        storage=tuple(each for part in parts for each in part.storage),
+        storage_whole=tuple(each for part in parts for each in part.storage_whole),
     )
     return gathered if monitoring is None else _monitored(gathered, monitoring, progress)
 
@@ -169,35 +186,39 @@ def _read(monitoring: Monitoring, gathered: Gathered) -> Seen[Reading]:
     return _together(parts)
 
 
-def _asked(
-    provider: Inventory,
-    now: datetime,
-    watched_until: Callable[[Scope], datetime | None],
-    backfill: timedelta,
-    progress: Progress,
-    plan: Callable[[Watched], Window | None],
-) -> Gathered:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """What every provider is asked for."""
+
+    windows: Callable[[Scope], Windows]
+    history: Callable[[Watched], Window | None]
+    """Of which time the starts and stops; None: of none."""
+    storage: StorageAsked | None
+
+
+def _asked(provider: Inventory, wanted: _Wanted, progress: Progress) -> Gathered:
     progress(f"{provider.name}: looking for machines")
     seen = _guarded(provider, "machines", provider.machines)
     machines = tuple(_priced(provider, machine) for machine in seen.values)
-    watched = tuple(
-        Watched(scope=scope, windows=windows_at(now, watched_until(scope), backfill))
-        for scope in seen.scopes
-    )
+    watched = tuple(Watched(scope=scope, windows=wanted.windows(scope)) for scope in seen.scopes)
     progress(f"{provider.name}: reading {len(machines)} machines")
-    with ThreadPoolExecutor(max_workers=1) as beside:
+    with ThreadPoolExecutor(max_workers=2) as beside:
+        listing = beside.submit(_storage, provider, wanted.storage)
         reading = beside.submit(_usage, provider, machines, watched)
-        history, owing = _history(provider, machines, watched, plan)
+        history, owing = _history(provider, machines, watched, wanted.history)
         usage = reading.result()
+        stored = listing.result()
     return Gathered(
         machines=machines,
         readings=usage.values,
         transitions=history.values,
-        gaps=(*seen.gaps, *usage.gaps, *history.gaps),
+        gaps=(*seen.gaps, *usage.gaps, *history.gaps, *stored.gaps),
         watched=owing,
         api_calls=dict(provider.api_calls()),
         advice={provider.name: provider.how_to_measure} if isinstance(provider, ReadsUsage) else {},
         watching_usd=provider.watching_usd(),
+        storage=stored.values,
+        storage_whole=stored.scopes,
     )
 
 
@@ -247,6 +268,12 @@ def _by_window(
             if window is not None and machine.may_have_run_since(window.started_at):
                 asked[window].append(machine)
     return asked
+
+
+def _storage(provider: Inventory, asked: StorageAsked | None) -> Seen[Storage]:
+    if asked is None or not isinstance(provider, ListsStorage):
+        return Seen()
+    return _guarded(provider, "storage", partial(provider.storage, asked))
 
 
 def _together(parts: Sequence[Seen[Reading]]) -> Seen[Reading]:

@@ -38,6 +38,7 @@ from watchdog.past_readings import with_past_readings
 from watchdog.patrol_report import BackfillLine, CostOfWatching, PatrolReport
 from watchdog.recall import recalled
 from watchdog.remember import history_owed, remember, watermarks
+from watchdog.storage import NOTHING_KEPT, Kept, keep_storage, mapped, storage_asked
 from watchdog.timekeeping import Accounted, account
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ class Parts:
     """How the ledger is cared for once the patrol is over; None: not by this patrol."""
     version: str = "unknown"
     progress: Progress = _silent
+    storage: bool = False
+    """Whether disks, snapshots, buckets and idle addresses are looked at."""
 
 
 def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) -> PatrolReport:
@@ -85,6 +88,7 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
         progress=parts.progress,
         monitoring=parts.monitoring,
         history_owed=history_owed(parts.ledger).get,
+        storage=storage_asked(parts.ledger, parts.mapping, now) if parts.storage else None,
     )
     parts.progress("remembering what was seen")
     memory = remember(parts.ledger, gathered, before=before, limits=parts.limits, now=now)
@@ -93,6 +97,17 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
     gathered = with_agents(parts.ledger, gathered, now=now)
     parts.progress("judging")
     accounted = account(gathered, memory, mapping=parts.mapping, limits=parts.limits, now=now)
+    kept = NOTHING_KEPT
+    if parts.storage:
+        kept = keep_storage(
+            parts.ledger,
+            gathered,
+            accounted,
+            runs=memory.runs,
+            mapping=parts.mapping,
+            backfill=backfill,
+            now=now,
+        )
     judged = conclude(
         accounted,
         runs=memory.runs,
@@ -101,15 +116,16 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
         measured_by=gathered.measured_by,
         now=now,
     )
-    _remember_conclusions(parts.ledger, accounted, now)
+    _remember_conclusions(parts.ledger, accounted, kept, now)
     parts.ledger.append("events", finding_events(judged, now))
-    gaps = [*parts.unavailable, *gathered.gaps, *memory.gaps, *_blind_mapping(parts, gathered)]
+    gaps = [*parts.unavailable, *gathered.gaps, *memory.gaps, *kept.gaps]
+    gaps += _blind_mapping(parts, gathered)
     report = PatrolReport(
         patrol_id=f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}",
         at=now,
         mode="observe",
         machines=judged,
-        storage=(),
+        storage=kept.storage,
         egress=(),
         gaps=tuple(gap for gap in dict.fromkeys(gaps) if not accepted(gap, parts.accepted_gaps)),
         outcomes=(),
@@ -130,7 +146,9 @@ def accepted(gap: Gap, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
 
 
-def _remember_conclusions(ledger: Ledger, accounted: Sequence[Accounted], now: datetime) -> None:
+def _remember_conclusions(
+    ledger: Ledger, accounted: Sequence[Accounted], kept: Kept, now: datetime
+) -> None:
     """Charges that know as much as before, and attributions that are others than before."""
     charges = [charge for each in accounted for charge in each.charges]
     since = min((rows.moment_of(each["ChargePeriodStart"]) for each in charges), default=now)
@@ -139,8 +157,10 @@ def _remember_conclusions(ledger: Ledger, accounted: Sequence[Accounted], now: d
     versions = [row["observed_at"] for row in (*metered, *known)]
     version = version_of(now, versions, chance=uuid.uuid4().int)
     better = as_well_known(charges, metered)
-    ledger.append("charges", [{**charge, "observed_at": version} for charge in better])
-    told = rows.attribution_rows((a for each in accounted for a in each.attributions), version)
+    of_machines = [{**charge, "observed_at": version} for charge in better]
+    ledger.append("charges", [*of_machines, *kept.charges])
+    of_all = (*(a for each in accounted for a in each.attributions), *kept.attributions)
+    told = rows.attribution_rows(of_all, version)
     ledger.append("attributions", rows.changed_attributions(told, known))
 
 
@@ -149,6 +169,8 @@ def _blind_mapping(parts: Parts, gathered: Gathered) -> list[Gap]:
     if not entries or not machines:
         return []
     if any(matches(entry, each) for entry in entries for each in machines):
+        return []
+    if any(mapped(entry, gathered.storage) for entry in entries):
         return []
     return [unmatched_mapping(parts.mapping.origin, len(entries), machines)]
 

@@ -2,10 +2,10 @@
 
 from dataclasses import asdict
 
-from policies.facts import EgressMeter, Gap, Machine, Storage
+from policies.facts import EgressMeter, Gap, Machine
 from policies.verdicts import Outcome
 from watchdog.json_values import moment, money
-from watchdog.patrol_report import BackfillLine, JudgedMachine, PatrolReport
+from watchdog.patrol_report import AttributedStorage, BackfillLine, JudgedMachine, PatrolReport
 
 SCHEMA = "spend-watchdog/patrol/1"
 
@@ -78,14 +78,20 @@ def _identity(machine: Machine) -> dict[str, object]:
     }
 
 
-def _storage(each: Storage) -> dict[str, object]:
+def _storage(each: AttributedStorage) -> dict[str, object]:
+    storage = each.storage
     return {
-        "id": each.id,
-        "kind": each.kind,
-        "workload": None,
-        "size_bytes": each.size_bytes,
-        "monthly_cost_usd": money(each.monthly_cost_usd),
-        "why": list(each.why),
+        "id": storage.id,
+        "kind": storage.kind,
+        "name": storage.name,
+        "workload": each.attribution.workload,
+        "attributed_by": each.attribution.rule,
+        "size_bytes": storage.size_bytes,
+        "monthly_cost_usd": money(storage.monthly_cost_usd),
+        "attached_to": storage.attached_to,
+        "unattached_since": moment(storage.unattached_since),
+        "created_at": moment(storage.created_at),
+        "why": [*storage.why, *storage.asides],
     }
 
 

@@ -25,6 +25,14 @@ class JudgedMachine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttributedStorage:
+    """One storage, and the workload that it belongs to now."""
+
+    storage: Storage
+    attribution: Attribution
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BackfillLine:
     """What one machine did in the days that were backfilled."""
 
@@ -66,7 +74,7 @@ class PatrolReport:
     mode: str
     """`observe` or `act`."""
     machines: tuple[JudgedMachine, ...]
-    storage: tuple[Storage, ...]
+    storage: tuple[AttributedStorage, ...]
     egress: tuple[EgressMeter, ...]
     gaps: tuple[Gap, ...]
     """Accepted gaps are left out."""

@@ -156,6 +156,14 @@ def attribution_rows(
     ]
 
 
+def attribution_from(row: Row) -> Attribution:
+    """An attribution of the ledger's view `attributions`."""
+    values = {f.name: row[f.name] for f in fields(Attribution) if f.name in row}
+    values["group"] = row["workload_group"]
+    values["kind"] = WorkloadKind(str(row["kind"] or "unknown"))
+    return Attribution(**values)  # type: ignore[arg-type]
+
+
 def changed_attributions(
     told: Iterable[dict[str, object]], before: Iterable[Row]
 ) -> list[dict[str, object]]:

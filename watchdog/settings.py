@@ -174,6 +174,8 @@ class Settings(BaseSettings):
     providers: Annotated[tuple[str, ...] | None, NoDecode] = None
     regions: Annotated[tuple[str, ...] | None, NoDecode] = None
     accepted_gaps: Annotated[tuple[str, ...], NoDecode] = ()
+    storage: bool = True
+    """Whether disks, snapshots, buckets and idle addresses are looked at."""
     act: bool = False
     act_from_local_ledger: bool = False
     heartbeat_url: str | None = None

@@ -34,6 +34,9 @@ policy = "observe"
 # Known gaps that do not make a patrol exit with 4, as globs: "what" or "provider:region:what".
 # accepted_gaps = ["start and stop history"]
 
+# Disks, snapshots, buckets and idle addresses; false leaves them out.
+# storage = true
+
 # Called after every patrol, so that somebody notices when the watchdog itself falls silent.
 # heartbeat_url = "https://example.com/heartbeat"
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import boto3
 
-from policies.facts import UNPRICED, Machine, Price, Reading, Scope, Transition, Window
+from policies.facts import UNPRICED, Machine, Price, Reading, Scope, Storage, Transition, Window
 from providers.aws.errors import gap_from
 from providers.aws.inventory import InventoryReader
 from providers.aws.lifecycle import ATTEMPTS, NEEDS, WHAT, RegionHistory, region_history
@@ -18,8 +18,9 @@ from providers.aws.permissions import read_only_policy
 from providers.aws.prices import price_of
 from providers.aws.probes import probes
 from providers.aws.session import AwsSession, Limits
+from providers.aws.storage import StorageReader
 from providers.aws.usage import HOW_TO_MEASURE, UsageReader
-from providers.base import Probe, Seen, Unread
+from providers.base import Probe, Seen, StorageAsked, Unread
 
 
 def _now() -> datetime:
@@ -46,6 +47,7 @@ class AwsProvider:
         self._namespaces = tuple(agent_namespaces)
         self._inventory = InventoryReader(self._session, regions)
         self._usage = UsageReader(self._session, self._namespaces, clock)
+        self._storage = StorageReader(self._session)
 
     def machines(self) -> Seen[Machine]:
         self._usage.forget()
@@ -90,6 +92,10 @@ class AwsProvider:
                 if part.unread is not None
             ),
         )
+
+    def storage(self, asked: StorageAsked) -> Seen[Storage]:
+        inventory = self._inventory
+        return self._storage.read(inventory.account, inventory.looked_at, asked, inventory.stopped)
 
     def price(self, machine: Machine) -> Price:
         """The listing prices each machine, for it also sees tenancy; others by their facts."""

@@ -113,6 +113,11 @@ def gap_from(error: BaseException, scope: Scope, what: str, needs: str) -> Gap:
     )
 
 
+def likeness(error: BaseException, scope: Scope) -> str:
+    """The same for errors of one cause, in whichever words each service puts it."""
+    return _refusal(error, scope) if isinstance(error, ClientError) else type(error).__name__
+
+
 def is_unusable_credentials(error: BaseException) -> bool:
     """Whether no call at all can work with these credentials."""
     if isinstance(error, ClientError):

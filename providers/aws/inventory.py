@@ -41,6 +41,12 @@ class InventoryReader:
     regions: Sequence[str] | None
     """None: every region that the account has enabled."""
     types: dict[str, TypeFacts] = field(default_factory=dict)
+    account: str | None = None
+    """The account of the last listing."""
+    looked_at: Sequence[str] = ()
+    """The regions of the last listing, those that did not answer included."""
+    stopped: frozenset[str] = frozenset()
+    """Instances that were stopped then, with or without accelerators."""
 
     def read(self) -> Seen[Machine]:
         regions, gaps = self._regions()
@@ -48,6 +54,8 @@ class InventoryReader:
         seen = [answer for answer in answers.values() if isinstance(answer, RegionListing)]
         account, trouble = self._account(seen)
         gaps += trouble
+        self.account, self.looked_at = account, regions
+        self.stopped = frozenset(_stopped(seen))
         for region, answer in answers.items():
             if isinstance(answer, RegionListing):
                 gaps += answer.gaps
@@ -170,6 +178,13 @@ class InventoryReader:
                 return None
             self.types[name] = known
         return self.types[name]
+
+
+def _stopped(seen: Sequence[RegionListing]) -> Iterator[str]:
+    for each in seen:
+        for raw in each.listing.instances:
+            if raw.get("State", {}).get("Name") == "stopped":
+                yield raw["InstanceId"]
 
 
 def _unknown_types(unknown: Counter[str], region: str) -> Iterator[Gap]:

@@ -12,8 +12,25 @@ PERMISSIONS = (
     ("cloudwatch:ListMetrics", "find the GPU metrics that the CloudWatch agent writes"),
     ("cloudwatch:GetMetricData", "read GPU, CPU, network and disk metrics"),
     ("cloudtrail:LookupEvents", "learn when machines were started and stopped"),
+    ("ec2:DescribeVolumes", "find disks, attached or forgotten"),
+    ("ec2:DescribeVolumesModifications", "learn when a disk was made larger or faster"),
+    ("ec2:DescribeSnapshots", "find the account's own snapshots"),
+    ("ec2:DescribeAddresses", "find public addresses that serve nothing"),
+    ("s3:ListAllMyBuckets", "find the buckets"),
+    ("s3:GetBucketLocation", "find a bucket's region where the listing does not tell it"),
+    ("s3:ListBucketMultipartUploads", "find unfinished uploads to buckets that somebody named"),
+    ("s3express:ListAllMyDirectoryBuckets", "find directory buckets"),
+    ("tag:GetResources", "read the tags of all buckets of a region at once"),
     ("sts:GetCallerIdentity", "name the account where no machine names it"),
 )
+
+
+GRANTED_BY = {
+    "s3:ListBuckets": "s3:ListAllMyBuckets",
+    "s3:ListDirectoryBuckets": "s3express:ListAllMyDirectoryBuckets",
+    "s3:ListMultipartUploads": "s3:ListBucketMultipartUploads",
+}
+"""Operations that are allowed by a permission of another name."""
 
 
 def read_only_policy() -> dict[str, Any]:

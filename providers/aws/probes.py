@@ -17,15 +17,37 @@ from providers.aws.usage import HOW_TO_MEASURE
 from providers.base import Probe
 
 ALLOWED = "DryRunOperation"
-OPTIONAL = frozenset({"cloudtrail:LookupEvents", "ec2:DescribeSpotInstanceRequests"})
+OPTIONAL = frozenset(
+    {
+        "cloudtrail:LookupEvents",
+        "ec2:DescribeSpotInstanceRequests",
+        "ec2:DescribeVolumes",
+        "ec2:DescribeVolumesModifications",
+        "ec2:DescribeSnapshots",
+        "ec2:DescribeAddresses",
+        "s3:ListAllMyBuckets",
+        "tag:GetResources",
+    }
+)
 """Without these a patrol still judges every machine, knowing less."""
+
+UNTRIED = frozenset(
+    {
+        "sts:GetCallerIdentity",
+        "s3:GetBucketLocation",
+        "s3:ListBucketMultipartUploads",
+        "s3express:ListAllMyDirectoryBuckets",
+    }
+)
+"""Tried as credentials; need a bucket to be tried with; answer in some regions only."""
+SDK_NAMES = {"tag": "resourcegroupstaggingapi"}
 
 
 def probes(session: AwsSession, namespaces: tuple[str, ...]) -> Iterator[Probe]:
     """In the home region only: a permission is granted for all regions or for none."""
     yield _credentials(session)
     for permission, why in PERMISSIONS:
-        if permission != "sts:GetCallerIdentity":
+        if permission not in UNTRIED:
             yield _permission(session, permission, why)
     yield _gpu_metrics(session, namespaces)
 
@@ -42,7 +64,7 @@ def _credentials(session: AwsSession) -> Probe:
 
 def _permission(session: AwsSession, permission: str, why: str) -> Probe:
     service, operation = permission.split(":")
-    client = session.client(service, session.home, attempts=1)
+    client = session.client(SDK_NAMES.get(service, service), session.home, attempts=1)
     try:
         _TRIALS[operation](client)
     except AWS_ERRORS as error:
@@ -91,6 +113,18 @@ _TRIALS: dict[str, Callable[[Any], object]] = {
     ),
     "ListMetrics": lambda cloudwatch: cloudwatch.list_metrics(Namespace=HOST_NAMESPACE),
     "GetMetricData": _try_metric,
+    "DescribeVolumes": lambda ec2: ec2.describe_volumes(DryRun=True, MaxResults=5),
+    "DescribeVolumesModifications": lambda ec2: ec2.describe_volumes_modifications(
+        DryRun=True, MaxResults=5
+    ),
+    "DescribeSnapshots": lambda ec2: ec2.describe_snapshots(
+        DryRun=True, OwnerIds=["self"], MaxResults=5
+    ),
+    "DescribeAddresses": lambda ec2: ec2.describe_addresses(DryRun=True),
+    "ListAllMyBuckets": lambda s3: s3.list_buckets(MaxBuckets=1),
+    "GetResources": lambda tagging: tagging.get_resources(
+        ResourceTypeFilters=["s3"], ResourcesPerPage=1
+    ),
     "LookupEvents": lambda cloudtrail: cloudtrail.lookup_events(MaxResults=1),
 }
 

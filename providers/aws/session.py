@@ -35,6 +35,11 @@ metric count once is not told, so each counts: an upper bound. CloudWatch price 
 USD_PER_LISTING = Decimal("0.00001")
 """ListMetrics costs 0.01 USD per 1,000 requests (CloudWatch price list, 2026-10)."""
 
+USD_PER_S3_LISTING = Decimal("0.000005")
+"""Listing buckets or uploads costs 0.005 USD per 1,000 requests (S3 price list, 2026-10)."""
+IAM_PREFIX = {"resource-groups-tagging-api": "tag"}
+"""Services that permissions call by another name than the SDK does."""
+
 DEADLINE: ContextVar[float] = ContextVar("deadline", default=math.inf)
 """By the monotonic clock; no request of this thread leaves after it."""
 
@@ -75,9 +80,12 @@ class Meter:
             return dict(self._calls)
 
     def usd(self) -> Decimal:
-        """At list price; calls to EC2, STS and CloudTrail are free."""
-        listings = self.calls().get("cloudwatch:ListMetrics", 0)
-        return self._metrics * USD_PER_METRIC + listings * USD_PER_LISTING
+        """At list price; calls to EC2, STS, CloudTrail and the tagging API are free."""
+        calls = self.calls()
+        listings = calls.get("cloudwatch:ListMetrics", 0)
+        of_s3 = sum(count for name, count in calls.items() if name.startswith("s3:"))
+        usd = self._metrics * USD_PER_METRIC + listings * USD_PER_LISTING
+        return usd + of_s3 * USD_PER_S3_LISTING if of_s3 else usd
 
 
 class AwsSession:
@@ -108,6 +116,8 @@ class AwsSession:
             connect_timeout=self.limits.connect_s,
             read_timeout=self.limits.read_s,
             max_pool_connections=self.limits.calls_at_once + 2,
+            # A bucket's name is no part of a host's name: that works with every endpoint.
+            s3={"addressing_style": "path"},
             # A quarter of the time of asking for 500 metrics; what they look like never varies.
             parameter_validation=service != "cloudwatch",
         )
@@ -120,6 +130,7 @@ class AwsSession:
         if time.monotonic() > DEADLINE.get():
             raise DeadlinePassed(f"more than {self.limits.scope_s:g} s")
         service, operation = event_name.split(".")[1:]
+        service = IAM_PREFIX.get(service, service)
         self.meter.count_call(f"{service}:{operation}")
 
     def side_by_side(

@@ -160,6 +160,12 @@ def test_the_second_patrol_asks_less_and_changes_nothing(user: User, aws: AwsSer
         "ec2:DescribeInstanceTypes": 1,
         "cloudwatch:ListMetrics": 1,
         "cloudwatch:GetMetricData": 2,
+        "ec2:DescribeVolumes": 2,
+        "ec2:DescribeVolumesModifications": 1,
+        "ec2:DescribeSnapshots": 2,
+        "ec2:DescribeAddresses": 2,
+        "s3:ListBuckets": 1,
+        "s3:ListDirectoryBuckets": 2,
     }
     _, after = user.run("costs", "--by", "machine")
     assert Decimal(after["totals"]["idle"]) == pytest.approx(

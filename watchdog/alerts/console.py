@@ -13,6 +13,7 @@ from rich.text import Text
 
 from watchdog.alerts.console_backfill import backfill_section
 from watchdog.alerts.console_machines import MachineTable, ranked
+from watchdog.alerts.console_storage import storage_section
 from watchdog.alerts.message import (
     Alert,
     AlertLine,
@@ -53,6 +54,7 @@ def render(report: PatrolReport) -> tuple[RenderableType, ...]:
         Text(f"Patrol of {report.at:%Y-%m-%d %H:%M} UTC, mode {report.mode}", style="bold"),
         *_machine_section(report),
         *_why_section(report),
+        *storage_section(report),
         *_gap_section(report),
         *backfill_section(report),
         *_outcome_section(report),

@@ -238,6 +238,34 @@ CHARGES = Table(
     ),
 )
 
+STORAGE = Table(
+    name="storage",
+    meaning="What was seen of a bucket, disk, snapshot or idle address, whenever it changed.",
+    key=("id", "observed_at"),
+    columns=(
+        OBSERVED_AT,
+        _must("id", Type.TEXT, "provider:account:region:native-id."),
+        _must("kind", Type.TEXT, "volume, snapshot, bucket, directory bucket or address."),
+        Column("provider", Type.TEXT, "aws, gcp, azure or local."),
+        Column("account", Type.TEXT, "Account, project or subscription."),
+        Column("region", Type.TEXT, "Region."),
+        Column("name", Type.TEXT, "The name that its owner gave it."),
+        _must("state", Type.TEXT, "present, or gone: no longer listed."),
+        Column("size_bytes", Type.INTEGER, "Provisioned size, or all classes of a bucket."),
+        Column("monthly_cost_usd", Type.MONEY, "US dollars for 730 hours of it."),
+        Column("billed_from", Type.TIME, "Since when it is billed as meters_json says."),
+        Column("meters_json", Type.TEXT, "What is billed: meters with quantity and price."),
+        Column("attached_to", Type.TEXT, "The machine's id."),
+        Column("attached_at", Type.TIME, "Since when it is attached to it."),
+        Column("unattached_since", Type.TIME, "Since when at least it is attached to nothing."),
+        Column("made_from", Type.TEXT, "The disk that a snapshot was taken of."),
+        Column("created_at", Type.TIME, "When it was made."),
+        Column("sized_at", Type.TIME, "When a bucket's daily size was read."),
+        Column("tags_json", Type.TEXT, "Its tags."),
+        Column("why_json", Type.TEXT, "What the figures leave out or cannot know."),
+    ),
+)
+
 EVENTS = Table(
     name="events",
     meaning="Something that was found, decided or done: the audit trail.",
@@ -277,6 +305,6 @@ PATROLS = Table(
 TABLES: Mapping[str, Table] = MappingProxyType(
     {
         table.name: table
-        for table in (MACHINES, READINGS, RUNS, ATTRIBUTIONS, CHARGES, EVENTS, PATROLS)
+        for table in (MACHINES, READINGS, RUNS, ATTRIBUTIONS, CHARGES, STORAGE, EVENTS, PATROLS)
     }
 )

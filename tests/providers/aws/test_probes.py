@@ -9,6 +9,7 @@ import pytest
 
 from providers.aws.adapter import AwsProvider
 from providers.aws.permissions import PERMISSIONS
+from providers.aws.probes import UNTRIED
 from providers.base import ChecksItself, Probe
 from tests.moto_aws import ACCOUNT, AwsServer, put_metric
 
@@ -23,7 +24,7 @@ def probed(one: AwsProvider) -> dict[str, Probe]:
 def test_every_permission_is_tried(aws: AwsServer, provider: Make) -> None:
     aws.answer("cloudtrail:LookupEvents", '{"Events": []}')
     found = probed(provider())
-    granted = {permission for permission, _ in PERMISSIONS} - {"sts:GetCallerIdentity"}
+    granted = {permission for permission, _ in PERMISSIONS} - UNTRIED
     assert set(found) == granted | {"credentials", "GPU metrics in us-east-1"}
     assert all(found[permission].ok for permission in granted)
     assert ACCOUNT in found["credentials"].told
@@ -41,6 +42,8 @@ def test_a_dry_run_that_says_yes(aws: AwsServer, provider: Make) -> None:
         ("cloudwatch:GetMetricData", False),
         ("cloudtrail:LookupEvents", None),
         ("ec2:DescribeSpotInstanceRequests", None),
+        ("ec2:DescribeVolumes", None),
+        ("tag:GetResources", None),
     ],
 )
 def test_a_permission_that_is_missing(

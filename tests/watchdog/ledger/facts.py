@@ -82,6 +82,19 @@ def charge(phase: str = "idle", hours_ago: int = 1, **changes: Any) -> Row:
     }
 
 
+def storage(**changes: Any) -> Row:
+    """A disk of 100 GB, seen at `NOW`."""
+    return {
+        "observed_at": NOW,
+        "id": "aws:123456789012:us-east-1:vol-1",
+        "kind": "volume",
+        "state": "present",
+        "size_bytes": 100 * 2**30,
+        "monthly_cost_usd": Decimal("8.00"),
+        **changes,
+    }
+
+
 def event(n: str = "finding/1", **changes: Any) -> Row:
     return {
         "subject": f"{MACHINE}/boot",
@@ -103,6 +116,7 @@ ROW_OF = {
     "runs": run,
     "attributions": attribution,
     "charges": charge,
+    "storage": storage,
     "events": event,
     "patrols": patrol,
 }

@@ -48,6 +48,7 @@ def told_twice(ledger: Ledger) -> None:
         ledger.append("attributions", [attribution(observed_at=now)])
         ledger.append("runs", [run(revision=str(n), observed_at=now), run("r2")])
         ledger.append("events", [event(observed_at=now)])
+        ledger.append("storage", [ROW_OF["storage"]()])
         ledger.append("patrols", [ROW_OF["patrols"]()])
 
 
@@ -73,6 +74,7 @@ def test_the_newest_rows_alone_are_left(anywhere: Callable[[], Ledger]) -> None:
         "runs": 2,
         "attributions": 1,
         "charges": 4,
+        "storage": 1,
         "events": 1,
         "patrols": 1,
     }
