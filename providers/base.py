@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from policies.facts import Gap, Machine, Price, Reading, Scope, Storage, Transition, Window
+from providers.egress import EgressCounter
 
 T = TypeVar("T")
 
@@ -94,6 +95,18 @@ class KnowsRegions(Protocol):
 class Prices(Protocol):
     def price(self, machine: Machine) -> Price:
         """The price of one hour of this machine; unknown stays unknown."""
+
+
+@runtime_checkable
+class MetersEgress(Protocol):
+    def egress(
+        self, machines: Sequence[Machine], scopes: Sequence[Scope], window: Window
+    ) -> Seen[EgressCounter]:
+        """Bytes that left these machines, and buckets and NAT gateways of these scopes.
+
+        The window lies on clock hours and has periods of one hour. A counter that no metric tells
+        of is simply absent.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

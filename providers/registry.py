@@ -21,6 +21,7 @@ ABILITIES = (
     ("start and stop history", "transitions"),
     ("prices", "price"),
     ("storage", "storage"),
+    ("egress", "egress"),
 )
 """What a provider can do, and the method of `providers.base` that does it."""
 

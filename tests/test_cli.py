@@ -213,6 +213,14 @@ def test_prices_show_their_source_and_date(shell: Shell) -> None:
     assert "unknown" in shell("prices", "show", "no-such-type").err or done.code == 0
 
 
+def test_prices_show_what_a_gb_costs_that_leaves(shell: Shell) -> None:
+    told = shell("prices", "show", "--provider", "aws", "--region", "us-east-1", "--json").json
+    tiers = [each for each in told["egress"] if each["service"] == "Data Transfer"]
+    assert [float(each["usd_per_gb"]) for each in tiers] == [0, 0.09, 0.085, 0.07, 0.05]
+    assert [float(each["from_gb"]) for each in tiers] == [0, 100, 10340, 51300, 153700]
+    assert {"infracost", "aws-free-tier"} <= {each["id"] for each in told["sources"]}
+
+
 def test_init_writes_once_prints_the_role_and_changes_no_cloud(
     cloud: Shell, aws: AwsServer, tmp_path: Path
 ) -> None:

@@ -120,6 +120,11 @@ def unattributed(resource: Resource) -> Attribution:
     return _none(resource)
 
 
+def attribution_of(resource: Resource, *, mapping: WorkloadMapping) -> Attribution:
+    """Of something that is no machine: by its tags, else the mapping file, else its launcher's."""
+    return claimed(resource, mapping) or launched(resource) or unattributed(resource)
+
+
 def attribution_at(attributions: Sequence[Attribution], moment: datetime) -> Attribution:
     """The attribution in force at a moment: of several, the one with the largest share."""
     holding = [

@@ -106,6 +106,7 @@ def parts_of(settings: Settings, *, alerts: bool, progress: Progress) -> Parts:
         notifiers=notifiers_of(settings) if alerts else (),
         accepted_gaps=settings.accepted_gaps,
         care=care_of(settings),
+        egress=settings.egress,
         version=version("cloud-spend-watchdog"),
         progress=progress,
         storage=settings.storage,

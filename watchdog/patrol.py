@@ -19,6 +19,7 @@ from policies.grids import DEFAULT_LIMITS, PhaseLimits
 from policies.rules import Policy
 from policies.verdicts import Outcome, Result
 from providers.base import Inventory
+from providers.egress import EgressCounter
 from watchdog import rows
 from watchdog.agent_readings import with_agents
 from watchdog.alerts.message import alert_from, told_machines
@@ -31,6 +32,7 @@ from watchdog.conclude import (
 )
 from watchdog.costs.remetering import as_well_known
 from watchdog.costs.versions import version_of
+from watchdog.egress import settle_egress, with_egress
 from watchdog.gather import BACKFILL, Gathered, Monitoring, Progress, gather
 from watchdog.ledger.tidying import LedgerCare
 from watchdog.mapping import NO_MAPPING, WorkloadMapping
@@ -64,6 +66,8 @@ class Parts:
     mapping: WorkloadMapping = NO_MAPPING
     notifiers: Sequence[Notifier] = ()
     accepted_gaps: Sequence[str] = ()
+    egress: bool = True
+    """Whether egress meters are read."""
     limits: PhaseLimits = DEFAULT_LIMITS
     care: LedgerCare | None = None
     """How the ledger is cared for once the patrol is over; None: not by this patrol."""
@@ -90,6 +94,10 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
         history_owed=history_owed(parts.ledger).get,
         storage=storage_asked(parts.ledger, parts.mapping, now) if parts.storage else None,
     )
+    counters: Sequence[EgressCounter] = ()
+    if parts.egress:
+        parts.progress("reading egress meters")
+        gathered, counters = with_egress(gathered, parts.providers, now=now)
     parts.progress("remembering what was seen")
     memory = remember(parts.ledger, gathered, before=before, limits=parts.limits, now=now)
     gathered = recalled(parts.ledger, gathered, parts.providers)
@@ -117,6 +125,13 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
         now=now,
     )
     _remember_conclusions(parts.ledger, accounted, kept, now)
+    egress = settle_egress(
+        parts.ledger,
+        counters,
+        machines={each.machine.id: each.attributions for each in accounted},
+        mapping=parts.mapping,
+        now=now,
+    )
     parts.ledger.append("events", finding_events(judged, now))
     gaps = [*parts.unavailable, *gathered.gaps, *memory.gaps, *kept.gaps]
     gaps += _blind_mapping(parts, gathered)
@@ -126,7 +141,7 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
         mode="observe",
         machines=judged,
         storage=kept.storage,
-        egress=(),
+        egress=egress,
         gaps=tuple(gap for gap in dict.fromkeys(gaps) if not accepted(gap, parts.accepted_gaps)),
         outcomes=(),
         cost_of_watching=CostOfWatching(

@@ -2,10 +2,16 @@
 
 from dataclasses import asdict
 
-from policies.facts import EgressMeter, Gap, Machine
+from policies.facts import Gap, Machine
 from policies.verdicts import Outcome
 from watchdog.json_values import moment, money
-from watchdog.patrol_report import AttributedStorage, BackfillLine, JudgedMachine, PatrolReport
+from watchdog.patrol_report import (
+    AttributedStorage,
+    BackfillLine,
+    JudgedMachine,
+    MeteredEgress,
+    PatrolReport,
+)
 
 SCHEMA = "spend-watchdog/patrol/1"
 
@@ -95,16 +101,19 @@ def _storage(each: AttributedStorage) -> dict[str, object]:
     }
 
 
-def _egress(each: EgressMeter) -> dict[str, object]:
+def _egress(each: MeteredEgress) -> dict[str, object]:
+    meter = each.meter
     return {
-        "id": each.id,
-        "kind": each.kind,
-        "workload": None,
-        "bytes": each.bytes,
-        "from": moment(each.started_at),
-        "until": moment(each.ended_at),
-        "scope": each.scope,
-        "cost_usd": money(each.cost_usd),
+        "id": meter.id,
+        "kind": meter.kind,
+        "workload": each.attribution.workload,
+        "attributed_by": each.attribution.rule,
+        "bytes": meter.bytes,
+        "from": moment(meter.started_at),
+        "until": moment(meter.ended_at),
+        "scope": meter.scope,
+        "cost_usd": money(meter.cost_usd),
+        "why": list(meter.why),
     }
 
 

@@ -33,6 +33,17 @@ class AttributedStorage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MeteredEgress:
+    """One egress meter, and whose it is."""
+
+    meter: EgressMeter
+    name: str | None
+    attribution: Attribution
+    upper_bound: bool
+    """Whether the cost is what it would be if all of it went to the internet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BackfillLine:
     """What one machine did in the days that were backfilled."""
 
@@ -75,7 +86,7 @@ class PatrolReport:
     """`observe` or `act`."""
     machines: tuple[JudgedMachine, ...]
     storage: tuple[AttributedStorage, ...]
-    egress: tuple[EgressMeter, ...]
+    egress: tuple[MeteredEgress, ...]
     gaps: tuple[Gap, ...]
     """Accepted gaps are left out."""
     outcomes: tuple[Outcome, ...]

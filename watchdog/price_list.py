@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from providers.catalog import egress_offers
 from providers.catalog.offers import rows, sources
 
 if TYPE_CHECKING:
@@ -37,4 +38,23 @@ def price_frame(
 
 
 def source_rows() -> list[dict[str, object]]:
-    return [asdict(each) for each in sources()]
+    return [asdict(each) for each in (*sources(), *egress_offers.SOURCES.values())]
+
+
+def egress_rows(*, provider: str | None, region: str | None) -> list[dict[str, object]]:
+    """One row a tier: what a GB of 2^30 bytes costs from this volume of the month on."""
+    return [
+        {
+            "provider": each.provider,
+            "region": each.region,
+            "service": each.tariff.service,
+            "from_gb": f"{tier.from_gb:f}",
+            "usd_per_gb": f"{tier.usd_per_gb:f}",
+            "source": each.tariff.source,
+            "as_of": each.tariff.as_of,
+        }
+        for each in egress_offers.offers()
+        if (provider is None or each.provider == provider)
+        and (region is None or each.region == region)
+        for tier in each.tariff.tiers
+    ]

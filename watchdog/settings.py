@@ -176,6 +176,8 @@ class Settings(BaseSettings):
     accepted_gaps: Annotated[tuple[str, ...], NoDecode] = ()
     storage: bool = True
     """Whether disks, snapshots, buckets and idle addresses are looked at."""
+    egress: bool = True
+    """Whether egress meters are read: they take a permission and metric reads of their own."""
     act: bool = False
     act_from_local_ledger: bool = False
     heartbeat_url: str | None = None

@@ -11,6 +11,7 @@ from decimal import Decimal
 import boto3
 
 from policies.facts import UNPRICED, Machine, Price, Reading, Scope, Storage, Transition, Window
+from providers.aws.egress import EgressReader
 from providers.aws.errors import gap_from
 from providers.aws.inventory import InventoryReader
 from providers.aws.lifecycle import ATTEMPTS, NEEDS, WHAT, RegionHistory, region_history
@@ -21,6 +22,7 @@ from providers.aws.session import AwsSession, Limits
 from providers.aws.storage import StorageReader
 from providers.aws.usage import HOW_TO_MEASURE, UsageReader
 from providers.base import Probe, Seen, StorageAsked, Unread
+from providers.egress import EgressCounter
 
 
 def _now() -> datetime:
@@ -48,6 +50,7 @@ class AwsProvider:
         self._inventory = InventoryReader(self._session, regions)
         self._usage = UsageReader(self._session, self._namespaces, clock)
         self._storage = StorageReader(self._session)
+        self._egress = EgressReader(session=self._session, clock=clock)
 
     def machines(self) -> Seen[Machine]:
         self._usage.forget()
@@ -96,6 +99,11 @@ class AwsProvider:
     def storage(self, asked: StorageAsked) -> Seen[Storage]:
         inventory = self._inventory
         return self._storage.read(inventory.account, inventory.looked_at, asked, inventory.stopped)
+
+    def egress(
+        self, machines: Sequence[Machine], scopes: Sequence[Scope], window: Window
+    ) -> Seen[EgressCounter]:
+        return self._egress.read(machines, scopes, window)
 
     def price(self, machine: Machine) -> Price:
         """The listing prices each machine, for it also sees tenancy; others by their facts."""

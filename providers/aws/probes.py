@@ -25,6 +25,7 @@ OPTIONAL = frozenset(
         "ec2:DescribeVolumesModifications",
         "ec2:DescribeSnapshots",
         "ec2:DescribeAddresses",
+        "ec2:DescribeNatGateways",
         "s3:ListAllMyBuckets",
         "tag:GetResources",
     }
@@ -111,6 +112,7 @@ _TRIALS: dict[str, Callable[[Any], object]] = {
     "DescribeSpotInstanceRequests": lambda ec2: ec2.describe_spot_instance_requests(
         DryRun=True, MaxResults=5
     ),
+    "DescribeNatGateways": lambda ec2: ec2.describe_nat_gateways(DryRun=True, MaxResults=5),
     "ListMetrics": lambda cloudwatch: cloudwatch.list_metrics(Namespace=HOST_NAMESPACE),
     "GetMetricData": _try_metric,
     "DescribeVolumes": lambda ec2: ec2.describe_volumes(DryRun=True, MaxResults=5),

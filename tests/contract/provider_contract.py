@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
@@ -16,7 +17,7 @@ from typing import Protocol
 import pytest
 
 from policies.facts import Gap, Machine, MachineState, Scope, Window
-from providers.base import Inventory, Prices, ReadsLifecycle, ReadsUsage, Seen
+from providers.base import Inventory, MetersEgress, Prices, ReadsLifecycle, ReadsUsage, Seen
 
 READING_VERBS = ("Describe", "List", "Get", "Lookup", "Sample")
 """An operation that begins with one of these changes nothing."""
@@ -47,6 +48,10 @@ class World(Protocol):
 def window() -> Window:
     end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     return Window(started_at=end - timedelta(hours=3), ended_at=end, period_s=300)
+
+
+def by_the_hour() -> Window:
+    return replace(window(), period_s=3600)
 
 
 def place(machine: Machine) -> tuple[str | None, str | None]:
@@ -161,12 +166,31 @@ class ProviderContract:
             provider.readings(machines, window())
         if isinstance(provider, ReadsLifecycle):
             provider.transitions(machines, window())
+        if isinstance(provider, MetersEgress):
+            provider.egress(machines, world.scopes(), by_the_hour())
         asked = Counter(world.operations()) - before
         assert asked
         assert [name for name in asked if not name.split(":")[1].startswith(READING_VERBS)] == []
         assert dict(provider.api_calls()) == asked
         usd = provider.watching_usd()
         assert usd is None or usd >= 0
+
+    def test_egress_that_fails_is_a_gap_and_never_a_number(
+        self, world: World, seen: Seen[Machine]
+    ) -> None:
+        broken, *_ = world.scopes()
+        world.break_metrics(broken)
+        provider = world.provider()
+        if not isinstance(provider, MetersEgress):
+            pytest.skip("meters no egress")
+        found = provider.egress(seen.values, world.scopes(), by_the_hour())
+        assert [each for each in found.values if each.scope == broken and each.hours] == []
+        self.told(found.gaps, broken)
+        for each in found.values:
+            assert each.reach in {"internet", "all"}
+            assert each.why
+            assert each.tariff.tiers or each.tariff.why
+            assert all(count >= 0 for count in each.hours.values())
 
     def test_the_role_that_it_needs_is_told(self, world: World) -> None:
         assert world.provider().role_text()

@@ -197,3 +197,11 @@ def test_the_care_of_the_ledger_is_set_by_durations(monkeypatch: pytest.MonkeyPa
 def test_care_that_would_lose_something_is_one_clear_line(line: str, message: str) -> None:
     written(f"[ledger_care]\n{line}\n")
     assert refused().startswith(f"spend-watchdog.toml:2: ledger_care.{message}")
+
+
+def test_egress_meters_may_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().egress is True
+    written("egress = false\n")
+    assert load_settings().egress is False
+    monkeypatch.setenv("SPEND_WATCHDOG_EGRESS", "true")
+    assert load_settings().egress is True

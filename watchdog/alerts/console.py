@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from watchdog.alerts.console_backfill import backfill_section
+from watchdog.alerts.console_egress import egress_section
 from watchdog.alerts.console_machines import MachineTable, ranked
 from watchdog.alerts.console_storage import storage_section
 from watchdog.alerts.message import (
@@ -57,6 +58,7 @@ def render(report: PatrolReport) -> tuple[RenderableType, ...]:
         *storage_section(report),
         *_gap_section(report),
         *backfill_section(report),
+        *egress_section(report),
         *_outcome_section(report),
         _watching(report),
     )

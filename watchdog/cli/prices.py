@@ -35,12 +35,14 @@ def show(
 ) -> None:
     """Dollars an hour by machine type and region; what is not there is unknown, not zero."""
     from watchdog.frames import as_rows  # noqa: PLC0415 - heavy, and not for --help
-    from watchdog.price_list import price_frame, source_rows  # noqa: PLC0415
+    from watchdog.price_list import egress_rows, price_frame, source_rows  # noqa: PLC0415
 
     frame = price_frame(provider=provider, region=region, machine_type=machine_type)
     chosen = options.chosen(format, json=json)
     if chosen is options.Format.JSON:
-        output.print_json({"currency": "USD", "sources": source_rows(), "prices": as_rows(frame)})
+        egress = egress_rows(provider=provider, region=region)
+        told = {"currency": "USD", "sources": source_rows(), "prices": as_rows(frame)}
+        output.print_json({**told, "egress": egress})
     elif chosen is options.Format.CSV:
         output.print_csv(frame)
     elif len(frame):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -23,6 +23,10 @@ __all__ = ["BY", "Breakdown", "Line", "Unpriced", "breakdown", "table"]
 SCHEMA = "spend-watchdog/costs/1"
 BY = ("workload", "owner", "provider", "region", "machine", "phase", "day", "kind", "group")
 HOUR = timedelta(hours=1)
+EGRESS_NOTE = (
+    "egress is what it would cost if all that machines and buckets sent went to the internet:"
+    " their meters cannot tell"
+)
 NO_VERDICTS: Mapping[str, str] = MappingProxyType({})
 
 Moments = tuple[datetime, datetime]
@@ -120,7 +124,7 @@ def breakdown(
         until=end,
         rows=rows,
         unpriced=unpriced_of(unpriced),
-        notes=_notes((since, until), (begin, end)),
+        notes=(*_notes((since, until), (begin, end)), *_egress_notes(rows)),
     )
 
 
@@ -134,6 +138,13 @@ def _notes(asked: Moments, whole: Moments) -> tuple[str, ...]:
         return ()
     told = " to ".join(f"{each:%Y-%m-%d %H:%M}" for each in whole)
     return (f"costs are kept by the clock hour: these are of {told} UTC",)
+
+
+def _egress_notes(rows: Sequence[Line]) -> tuple[str, ...]:
+    """Most meters count bytes that never leave: a total must not pass that on unsaid."""
+    if not any(row.spent.get("egress") for row in rows):
+        return ()
+    return (EGRESS_NOTE,)
 
 
 def _told(amounts: Amounts) -> dict[str, str | None]:

@@ -33,6 +33,14 @@ class AwsWorld:
                 dimensions={"InstanceId": trainer, "index": "0"},
                 started_at=window().started_at,
             )
+            put_metric(
+                aws.client("cloudwatch", region),
+                "NetworkOut",
+                [1000.0] * 12,
+                dimensions={"InstanceId": trainer},
+                started_at=window().started_at,
+                namespace="AWS/EC2",
+            )
 
     def provider(self) -> Inventory:
         return self._make(regions=TWO)
