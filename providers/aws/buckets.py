@@ -93,19 +93,6 @@ def fetch_location(s3: Any, name: str) -> str:
     return "eu-west-1" if told == "EU" else str(told)
 
 
-def fetch_tags(tagging: Any) -> dict[str, dict[str, str]]:
-    """By bucket, its tags; buckets without any are not told of."""
-    found = {}
-    pages = tagging.get_paginator("get_resources")
-    for page in pages.paginate(ResourceTypeFilters=["s3"], ResourcesPerPage=100):
-        if "ResourceTagMappingList" not in page:
-            raise AnswerCut("no ResourceTagMappingList in it")
-        for raw in page["ResourceTagMappingList"]:
-            name = str(raw["ResourceARN"]).rsplit(":", 1)[-1]
-            found[name] = {tag["Key"]: tag.get("Value", "") for tag in raw.get("Tags", ())}
-    return found
-
-
 def fetch_series(cloudwatch: Any) -> list[list[dict[str, str]]]:
     """The dimensions of every series that is listed, each once."""
     seen: dict[frozenset[tuple[str, str]], list[dict[str, str]]] = {}

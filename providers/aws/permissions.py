@@ -12,7 +12,6 @@ PERMISSIONS = (
     ("cloudwatch:ListMetrics", "find the GPU metrics that the CloudWatch agent writes"),
     ("cloudwatch:GetMetricData", "read GPU, CPU, network and disk metrics"),
     ("ec2:DescribeNatGateways", "name the NAT gateways whose traffic is metered"),
-    ("tag:GetResources", "read the tags of buckets whose downloads are metered"),
     ("cloudtrail:LookupEvents", "learn when machines were started and stopped"),
     ("ec2:DescribeVolumes", "find disks, attached or forgotten"),
     ("ec2:DescribeVolumesModifications", "learn when a disk was made larger or faster"),

@@ -10,7 +10,8 @@ from functools import partial
 from typing import TypeVar
 
 from policies.facts import Gap, Scope, Storage
-from providers.aws import buckets, disks
+from providers.aws import bucket_tags, buckets, disks
+from providers.aws.bucket_tags import fetch_bucket_tags
 from providers.aws.buckets import Bucket
 from providers.aws.errors import AWS_ERRORS, gap_from, likeness
 from providers.aws.session import AwsSession
@@ -94,17 +95,21 @@ class StorageReader:
             known = bucket.region or self._located.get(bucket.name)
             if known is None:
                 unlocated += 1
-                known = self._location(bucket.name) if unlocated <= LOCATIONS_AT_MOST else home
+                known = (
+                    self._location(bucket.name, gaps) if unlocated <= LOCATIONS_AT_MOST else home
+                )
                 self._located[bucket.name] = known
             if known in regions:
                 found[known].append(bucket)
         return found
 
-    def _location(self, name: str) -> str:
+    def _location(self, name: str, gaps: list[Gap]) -> str:
         home = self.session.home
         try:
             return buckets.fetch_location(self.session.client("s3", home), name)
-        except AWS_ERRORS:
+        except AWS_ERRORS as error:
+            scope = Scope(provider="aws", account=None, region=home)
+            gaps.append(gap_from(error, scope, "regions of buckets", "s3:GetBucketLocation"))
             return home
 
     def _region(
@@ -213,11 +218,9 @@ class _Look:
         if not everything:
             return
         tags = self._tolerated(
-            lambda: buckets.fetch_tags(
-                self.session.client("resourcegroupstaggingapi", self.region)
-            ),
+            lambda: fetch_bucket_tags(self.session.client(bucket_tags.SERVICE, self.region)),
             "tags of buckets",
-            "tag:GetResources",
+            bucket_tags.NEEDS,
         )
         plain = [
             buckets.bucket_from(each, scope=self.scope, tags=(tags or {}).get(each.name, {}))

@@ -168,8 +168,10 @@ def test_a_day_takes_one_reading_and_a_page_a_listing(
     daily = [call for call in aws.requests if b"BucketSizeBytes" in call.body]
     assert daily == []
     assert {name: n for name, n in aws.calls.items() if not name.startswith("cloudwatch")} == {
+        "ec2:DescribeRegions": 1,
         "ec2:DescribeInstances": 2,
         "ec2:DescribeInstanceTypes": 1,
+        "ec2:DescribeNatGateways": 2,
         "ec2:DescribeVolumes": 2,
         "ec2:DescribeVolumesModifications": 1,
         "ec2:DescribeSnapshots": 2,

@@ -4,6 +4,7 @@ Whoever declares another permission puts here what makes a patrol ask for it.
 """
 
 import json
+import re
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from tests.moto_aws import ACCOUNT, LINUX, AwsServer, launch, put_metric
 
 REGION = "us-east-1"
 USER = "patrols"
+BUCKET = "checkpoints"
 NEVER = 1_000_000
 """So many requests moto lets pass before it asks who one is."""
 
@@ -46,12 +48,18 @@ def furnish(aws: AwsServer) -> str:
 def _furnish_storage(aws: AwsServer) -> None:
     """What costs without a GPU."""
     ec2 = aws.client("ec2", REGION)
-    aws.client("s3", REGION).create_bucket(Bucket="checkpoints")
+    aws.client("s3", REGION).create_bucket(Bucket=BUCKET)
+    aws.edit("s3:ListBuckets", _without_regions)
     volume = ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=100, VolumeType="gp3")
     ec2.create_snapshot(VolumeId=volume["VolumeId"])
     address = ec2.allocate_address(Domain="vpc")
     subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
     ec2.create_nat_gateway(SubnetId=subnet, AllocationId=address["AllocationId"])
+
+
+def _without_regions(body: bytes) -> bytes:
+    """As servers answer that do not tell where a bucket lies."""
+    return re.sub(b"<BucketRegion>[^<]*</BucketRegion>", b"", body)
 
 
 def only_this_region(aws: AwsServer) -> None:
@@ -94,9 +102,12 @@ def enforced(aws: AwsServer, policy: dict[str, Any]) -> Iterator[None]:
 
 
 def _as_moto_says(action: str) -> list[str]:
-    """moto 5 takes CloudWatch's actions by the name of its host."""
+    """moto 5 takes actions by the name of the service's host, or of the call."""
     service, operation = action.split(":")
-    return [action, f"monitoring:{operation}"] if service == "cloudwatch" else [action]
+    hosts = {"cloudwatch": "monitoring", "tag": "tagging"}
+    if service in hosts:
+        return [action, f"{hosts[service]}:{operation}"]
+    return [action, "s3express:ListAllMyBuckets"] if service == "s3express" else [action]
 
 
 def _ask_after(aws: AwsServer, requests: int) -> None:

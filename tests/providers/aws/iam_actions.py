@@ -14,6 +14,8 @@ PREFIXES: Mapping[str, str] = MappingProxyType(
         "elbv2": "elasticloadbalancing",
         "efs": "elasticfilesystem",
         "opensearch": "es",
+        "resourcegroupstaggingapi": "tag",
+        "resource-groups-tagging-api": "tag",
     }
 )
 """By the SDK's name of a service, or the one that its events bear."""
@@ -21,6 +23,7 @@ PREFIXES: Mapping[str, str] = MappingProxyType(
 ACTIONS: Mapping[str, str] = MappingProxyType(
     {
         "s3:ListBuckets": "s3:ListAllMyBuckets",
+        "s3:ListDirectoryBuckets": "s3express:ListAllMyDirectoryBuckets",
         "s3:HeadBucket": "s3:ListBucket",
         "s3:ListObjects": "s3:ListBucket",
         "s3:ListObjectsV2": "s3:ListBucket",

@@ -15,7 +15,6 @@ from tests.providers.aws.iam_actions import action_of
 ADAPTER = Path(__file__).resolve().parents[3] / "providers" / "aws"
 NO_PATROL = frozenset({"probes.py", "simulated.py"})
 """The doctor's trials call each permission because it is listed; the simulation sets a stage."""
-BY_NAME = frozenset({"get_paginator", "get_waiter", "can_paginate"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +43,7 @@ def sdk_calls() -> list[SdkCall]:
 
 
 def _services(tree: ast.Module) -> Iterator[str]:
-    """The services of `….client("service", …)`."""
+    """The services of `….client("service", …)`, and of a module's `SERVICE`."""
     for node in ast.walk(tree):
         if (
             isinstance(node, ast.Call)
@@ -54,21 +53,24 @@ def _services(tree: ast.Module) -> Iterator[str]:
             and isinstance(node.args[0], ast.Constant)
         ):
             yield str(node.args[0].value)
+        if (
+            isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Name)
+            and node.targets[0].id == "SERVICE"
+            and isinstance(node.value, ast.Constant)
+        ):
+            yield str(node.value.value)
 
 
 def _methods(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Names that are looked up on something, called or not, and the names given to paginators."""
+    """Names that are looked up on something, called or not, and names given to any call."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
             yield node.lineno, node.attr
-        if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Attribute)
-            and node.func.attr in BY_NAME
-            and node.args
-            and isinstance(node.args[0], ast.Constant)
-        ):
-            yield node.lineno, str(node.args[0].value)
+        if isinstance(node, ast.Call):
+            for given in node.args:
+                if isinstance(given, ast.Constant):
+                    yield node.lineno, str(given.value)
 
 
 @cache

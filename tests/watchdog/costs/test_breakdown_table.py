@@ -75,8 +75,8 @@ def test_small_columns_are_summed_where_there_is_no_room(accounts: Accounts) -> 
         "unattributed              0     ?     0        0     1      ≥1       0         0",
         "",
         "total                   197   197   197      197   591  ≥1,377      98     1,082",
-        "egress is what it would cost if all that machines and buckets sent went to",
-        "the internet: their meters cannot tell",
+        "egress is what it would cost if all that machines and buckets sent went to the",
+        "internet: their meters cannot tell",
         "No price, so in no figure (≥): new 2.5 h",
     ]
 
