@@ -112,13 +112,13 @@ def settle_egress(
     ledger: Ledger,
     counters: Sequence[EgressCounter],
     *,
-    machines: Mapping[str, Sequence[Attribution]],
+    attributed: Mapping[str, Sequence[Attribution]],
     mapping: WorkloadMapping,
     now: datetime,
 ) -> tuple[MeteredEgress, ...]:
     """Price and store the hours; the meters as the report shows them, dearest first.
 
-    `machines`: the attributions of each machine; its meter follows them.
+    `attributed`: what machines and buckets are attributed to already; their meters follow them.
     """
     counted = [each for each in counters if each.hours]
     begin = first_hour(counted)
@@ -131,11 +131,11 @@ def settle_egress(
     for charge in charges:
         by_meter[str(charge["ResourceId"])].append(charge)
     others = _attributed(
-        ledger, [each for each in counted if each.id not in machines], mapping, now
+        ledger, [each for each in counted if each.id not in attributed], mapping, now
     )
     told = []
     for each in counted:
-        mine = others[each.id] if each.id in others else attribution_at(machines[each.id], now)
+        mine = others[each.id] if each.id in others else attribution_at(attributed[each.id], now)
         told.append(
             MeteredEgress(
                 meter=_meter(each, by_meter[each.id]),

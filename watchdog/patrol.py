@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from policies.facts import Gap
+from policies.facts import Attribution, Gap
 from policies.grids import DEFAULT_LIMITS, PhaseLimits
 from policies.rules import Policy
 from policies.verdicts import Outcome, Result
@@ -128,7 +129,7 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
     egress = settle_egress(
         parts.ledger,
         counters,
-        machines={each.machine.id: each.attributions for each in accounted},
+        attributed=_attributed(accounted, kept),
         mapping=parts.mapping,
         now=now,
     )
@@ -159,6 +160,14 @@ def accepted(gap: Gap, patterns: Sequence[str]) -> bool:
     """Whether the settings call this gap none: globs over `what`, or `provider:region:what`."""
     names = (gap.what, f"{gap.provider}:{gap.what}", f"{gap.provider}:{gap.region}:{gap.what}")
     return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
+
+
+def _attributed(accounted: Sequence[Accounted], kept: Kept) -> dict[str, list[Attribution]]:
+    """By resource, what it is attributed to over time."""
+    found: dict[str, list[Attribution]] = defaultdict(list)
+    for each in (*(a for one in accounted for a in one.attributions), *kept.attributions):
+        found[each.resource].append(each)
+    return found
 
 
 def _remember_conclusions(

@@ -43,6 +43,7 @@ class Account:
         self.aws = aws
         self.ledger = Ledger.open(str(folder / "ledger"))
         self.reports: list[Any] = []
+        self.storage = False
         self.session = open_session()
         self.session.get_credentials()
 
@@ -93,7 +94,12 @@ class Account:
     def patrol(self, now: datetime) -> dict[str, Any]:
         """The rows under `egress`, by the native id."""
         provider = AwsProvider(regions=TWO, limits=QUICK, session=self.session, clock=lambda: now)
-        parts = Parts(providers=[provider], ledger=self.ledger, policy=load_pack("observe"))
+        parts = Parts(
+            providers=[provider],
+            ledger=self.ledger,
+            policy=load_pack("observe"),
+            storage=self.storage,
+        )
         report: Any = patrol_json(patrol(parts, now=now))
         self.reports.append(report)
         return {row["id"].rsplit(":", 1)[-1]: row for row in report["egress"]}
@@ -158,6 +164,26 @@ def test_a_seeded_account_over_the_end_of_a_month(account: Account) -> None:
     assert {gap["what"] for report in account.reports for gap in report["gaps"]} <= {
         "start and stop history"
     }
+
+
+def test_what_a_bucket_sends_belongs_to_the_runs_that_wrote_there(account: Account) -> None:
+    """Storage knows more of a bucket than its tags tell; both meters say the same."""
+    account.aws.client("s3").create_bucket(Bucket="datasets")
+    account.serves("datasets", {DECEMBER: 300})
+    told = {
+        "run_id": "r1",
+        "revision": "1",
+        "workload": "llama",
+        "started_at": BEFORE,
+        "outcome": "succeeded",
+        "data": "s3://datasets/corpus/",
+        "observed_at": BEFORE,
+    }
+    account.ledger.append("runs", [told])
+    account.storage = True
+    bucket = account.patrol(AFTER)["datasets"]
+    assert (bucket["workload"], bucket["attributed_by"]) == ("llama", "run r1 names the bucket")
+    assert account.costs() == {"llama": "18.00", "total": "18.00"}  # 200 at 0.09
 
 
 @pytest.mark.parametrize(
