@@ -23,6 +23,7 @@ from watchdog.costs.egress_metering import (
     month_of,
 )
 from watchdog.costs.running_time import hour_of
+from watchdog.egress_told import EgressTold, remember_told, told_again
 from watchdog.gather import Gathered, Watched
 from watchdog.mapping import WorkloadMapping
 from watchdog.patrol_report import MeteredEgress
@@ -42,33 +43,74 @@ class _Answer:
     usd: Decimal | None = Decimal(0)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EgressRead:
+    """What was read of egress in this pass."""
+
+    counters: tuple[EgressCounter, ...] = ()
+    asked: tuple[Scope, ...] = ()
+    whole: tuple[Scope, ...] = ()
+    """Of those, the ones that were read without a gap."""
+
+
 def with_egress(
-    gathered: Gathered, providers: Sequence[Inventory], *, now: datetime
-) -> tuple[Gathered, tuple[EgressCounter, ...]]:
-    """The counters of all providers side by side; gaps and calls stand with what was gathered."""
+    gathered: Gathered,
+    providers: Sequence[Inventory],
+    *,
+    told: Mapping[Scope, EgressTold],
+    now: datetime,
+) -> tuple[Gathered, EgressRead]:
+    """The counters of all providers side by side; gaps and calls stand with what was gathered.
+
+    A clock hour is read once when it is over, and once more an hour later, for what came late:
+    scopes that an earlier patrol has read since the hour began (`told`) are not asked again.
+    """
     asked = [each for each in providers if isinstance(each, MetersEgress)]
-    if not asked:
-        return gathered, ()
+    due = [each for each in gathered.watched if _is_due(each, told.get(each.scope), now)]
+    if not asked or not due:
+        return gathered, EgressRead()
     with ThreadPoolExecutor(max_workers=len(asked)) as pool:
-        answers = list(pool.map(lambda each: _answer(each, gathered, now), asked))
+        answers = list(pool.map(lambda each: _answer(each, gathered.machines, due, now), asked))
     calls = {name: n for each in asked for name, n in each.api_calls().items()}
     spent = [gathered.watching_usd, *(each.usd for each in answers)]
     known = [usd for usd in spent if usd is not None]
-    told = replace(
+    with_what_was_read = replace(
         gathered,
         gaps=(*gathered.gaps, *(gap for each in answers for gap in each.gaps)),
         api_calls={**gathered.api_calls, **calls},
         watching_usd=sum(known, Decimal(0)) if len(known) == len(spent) else None,
     )
-    return told, tuple(counter for each in answers for counter in each.counters)
+    counters = tuple(counter for each in answers for counter in each.counters)
+    lacking = {(gap.provider, gap.account, gap.region) for each in answers for gap in each.gaps}
+    names = {each.name for each in asked}
+    scopes = tuple(each.scope for each in due if each.scope.provider in names)
+    whole = tuple(scope for scope in scopes if not _lacks(scope, lacking))
+    return with_what_was_read, EgressRead(counters=counters, asked=scopes, whole=whole)
 
 
-def _answer(provider: Inventory, gathered: Gathered, now: datetime) -> _Answer:
+def _is_due(watched: Watched, told: EgressTold | None, now: datetime) -> bool:
+    """Whether an hour has ended since its egress was read, or more of its past is asked for."""
+    return (
+        told is None
+        or told.read_at < hour_of(now)
+        or hour_of(watched.windows.started_at) < told.read_from
+    )
+
+
+def _lacks(scope: Scope, lacking: set[tuple[str, str | None, str | None]]) -> bool:
+    """A gap without a place concerns every place of its provider."""
+    places = {(scope.provider, scope.account, scope.region), (scope.provider, scope.account, None)}
+    return bool(lacking & {*places, (scope.provider, None, None)})
+
+
+def _answer(
+    provider: Inventory, machines: Sequence[Machine], due: Sequence[Watched], now: datetime
+) -> _Answer:
     """Whole hours since the scopes were watched. An adapter that breaks is a gap."""
     before = provider.watching_usd()
     answers: list[Seen[EgressCounter]] = []
-    for window, watched in _by_window(gathered.watched, provider.name, now).items():
-        answers.append(_asked(provider, _machines_in(gathered.machines, watched), watched, window))
+    for window, watched in _by_window(due, provider.name, now).items():
+        answers.append(_asked(provider, _machines_in(machines, watched), watched, window))
     after = provider.watching_usd()
     return _Answer(
         counters=tuple(counter for each in answers for counter in each.values),
@@ -110,8 +152,10 @@ def _machines_in(machines: Sequence[Machine], scopes: Sequence[Scope]) -> list[M
 
 def settle_egress(
     ledger: Ledger,
-    counters: Sequence[EgressCounter],
+    read: EgressRead,
     *,
+    told: Mapping[Scope, EgressTold],
+    watched: Sequence[Watched],
     attributed: Mapping[str, Sequence[Attribution]],
     mapping: WorkloadMapping,
     now: datetime,
@@ -119,11 +163,36 @@ def settle_egress(
     """Price and store the hours; the meters as the report shows them, dearest first.
 
     `attributed`: what machines and buckets are attributed to already; their meters follow them.
+    Scopes that were not asked in this pass are told as they were.
     """
+    meters = _settled(ledger, read.counters, attributed, mapping, now)
+    begins = {each.scope: hour_of(each.windows.started_at) for each in watched}
+    remember_told(ledger, {scope: begins[scope] for scope in read.whole}, meters, now)
+    by_now = {resource: attribution_at(each, now) for resource, each in attributed.items()}
+    fresh = {each.meter.id for each in meters}
+    again = [
+        each
+        for scope, earlier in told.items()
+        if scope in begins and scope not in read.asked
+        for each in told_again(earlier, by_now)
+        if each.meter.id not in fresh
+    ]
+    return tuple(
+        sorted([*meters, *again], key=lambda each: (-(each.meter.cost_usd or 0), each.meter.id))
+    )
+
+
+def _settled(
+    ledger: Ledger,
+    counters: Sequence[EgressCounter],
+    attributed: Mapping[str, Sequence[Attribution]],
+    mapping: WorkloadMapping,
+    now: datetime,
+) -> list[MeteredEgress]:
     counted = [each for each in counters if each.hours]
     begin = first_hour(counted)
     if begin is None:
-        return ()
+        return []
     known = ledger.rows("egress_metered", since=month_of(begin), detailed_from=begin)
     charges = egress_charges(counted, known, observed_at=now)
     ledger.append("charges", changed(charges, known))
@@ -133,18 +202,15 @@ def settle_egress(
     others = _attributed(
         ledger, [each for each in counted if each.id not in attributed], mapping, now
     )
-    told = []
-    for each in counted:
-        mine = others[each.id] if each.id in others else attribution_at(attributed[each.id], now)
-        told.append(
-            MeteredEgress(
-                meter=_meter(each, by_meter[each.id]),
-                name=each.name,
-                attribution=mine,
-                upper_bound=each.upper_bound,
-            )
+    return [
+        MeteredEgress(
+            meter=_meter(each, by_meter[each.id]),
+            name=each.name,
+            attribution=others.get(each.id) or attribution_at(attributed[each.id], now),
+            upper_bound=each.upper_bound,
         )
-    return tuple(sorted(told, key=lambda each: (-(each.meter.cost_usd or 0), each.meter.id)))
+        for each in counted
+    ]
 
 
 def _attributed(

@@ -9,18 +9,17 @@ from __future__ import annotations
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from policies.facts import Attribution, Gap
+from policies.facts import Attribution, Gap, Scope
 from policies.grids import DEFAULT_LIMITS, PhaseLimits
 from policies.rules import Policy
 from policies.verdicts import Outcome, Result
 from providers.base import Inventory
-from providers.egress import EgressCounter
 from watchdog import rows
 from watchdog.agent_readings import with_agents
 from watchdog.alerts.message import alert_from, told_machines
@@ -33,7 +32,8 @@ from watchdog.conclude import (
 )
 from watchdog.costs.remetering import as_well_known
 from watchdog.costs.versions import version_of
-from watchdog.egress import settle_egress, with_egress
+from watchdog.egress import EgressRead, settle_egress, with_egress
+from watchdog.egress_told import EgressTold, egress_told
 from watchdog.gather import BACKFILL, Gathered, Monitoring, Progress, gather
 from watchdog.ledger.tidying import LedgerCare
 from watchdog.mapping import NO_MAPPING, WorkloadMapping
@@ -95,10 +95,12 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
         history_owed=history_owed(parts.ledger).get,
         storage=storage_asked(parts.ledger, parts.mapping, now) if parts.storage else None,
     )
-    counters: Sequence[EgressCounter] = ()
+    told: Mapping[Scope, EgressTold] = {}
+    egress_read = EgressRead()
     if parts.egress:
         parts.progress("reading egress meters")
-        gathered, counters = with_egress(gathered, parts.providers, now=now)
+        told = egress_told(parts.ledger) if backfill is None else {}
+        gathered, egress_read = with_egress(gathered, parts.providers, told=told, now=now)
     parts.progress("remembering what was seen")
     memory = remember(parts.ledger, gathered, before=before, limits=parts.limits, now=now)
     gathered = recalled(parts.ledger, gathered, parts.providers)
@@ -128,7 +130,9 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
     _remember_conclusions(parts.ledger, accounted, kept, now)
     egress = settle_egress(
         parts.ledger,
-        counters,
+        egress_read,
+        told=told,
+        watched=gathered.watched,
         attributed=_attributed(accounted, kept),
         mapping=parts.mapping,
         now=now,

@@ -60,11 +60,18 @@ class QuickCloudWatch:
 
     def _list_metrics(self, call: Call) -> Mapping[str, Any]:
         asked = call.parameters
-        rows = self._listed.get((call.region, asked["Namespace"], asked["MetricName"]), [])
+        rows = self._rows(call.region, asked["Namespace"], asked.get("MetricName"))
         begin = int(asked.get("NextToken") or 0)
         end = begin + SERIES_PER_PAGE
         more = {"NextToken": str(end)} if end < len(rows) else {}
         return {"Metrics": rows[begin:end], **more}
+
+    def _rows(self, region: str, namespace: str, name: str | None) -> Rows:
+        """Without a name, all metrics of the namespace."""
+        if name is not None:
+            return self._listed.get((region, namespace, name), [])
+        keys = [key for key in self._listed if key[:2] == (region, namespace)]
+        return [row for key in keys for row in self._listed[key]]
 
     def _metric_data(self, call: Call) -> Mapping[str, Any]:
         asked = call.parameters

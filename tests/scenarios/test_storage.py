@@ -171,7 +171,6 @@ def test_a_day_takes_one_reading_and_a_page_a_listing(
         "ec2:DescribeRegions": 1,
         "ec2:DescribeInstances": 2,
         "ec2:DescribeInstanceTypes": 1,
-        "ec2:DescribeNatGateways": 2,
         "ec2:DescribeVolumes": 2,
         "ec2:DescribeVolumesModifications": 1,
         "ec2:DescribeSnapshots": 2,

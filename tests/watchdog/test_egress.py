@@ -164,8 +164,31 @@ def test_a_late_point_finds_its_place(ledger: Ledger, shelf: Counting) -> None:
     shelf.counters = [counter(machine("trainer-1").id, 100 * GB, 10 * GB)]
     run(ledger, shelf)
     shelf.counters = [counter(machine("trainer-1").id, 100 * GB, 40 * GB)]
-    run(ledger, shelf, NOW + timedelta(minutes=30))
+    run(ledger, shelf, NOW + HOUR)
     assert egress_of(ledger, "trainer") == "3.60"
+
+
+def test_an_hour_is_asked_for_once_and_told_until_the_next_one_ends(
+    ledger: Ledger, shelf: Counting
+) -> None:
+    shelf.counters = [counter(machine("trainer-1").id, 150 * GB), nat(10 * GB)]
+    first = run(ledger, shelf)
+    assert len(shelf.windows) == 1
+    for minutes in (5, 30, 59):
+        again = run(ledger, shelf, NOW + timedelta(minutes=minutes))
+        assert patrol_json(again)["egress"] == patrol_json(first)["egress"]
+    assert len(shelf.windows) == 1
+    run(ledger, shelf, NOW + HOUR)
+    assert len(shelf.windows) == 2
+
+
+def test_egress_that_could_not_be_read_is_asked_for_again(ledger: Ledger, shelf: Counting) -> None:
+    shelf.egress_gaps = (Gap(provider="aws", what="egress metrics", why="not allowed"),)
+    run(ledger, shelf)
+    shelf.egress_gaps = ()
+    shelf.counters = [counter(machine("trainer-1").id, 150 * GB)]
+    assert run(ledger, shelf, NOW + timedelta(minutes=5)).egress
+    assert len(shelf.windows) == 2
 
 
 def test_the_month_is_remembered_between_patrols(ledger: Ledger, shelf: Counting) -> None:
@@ -217,7 +240,7 @@ def test_a_reading_that_fails_is_a_gap_and_changes_no_figure(
     shelf.counters = [counter(machine("trainer-1").id, 200 * GB)]
     run(ledger, shelf)
     shelf.egress_gaps = (Gap(provider="aws", what="egress metrics", why="not allowed"),)
-    report = run(ledger, shelf, NOW + timedelta(minutes=5))
+    report = run(ledger, shelf, NOW + HOUR)
     assert report.egress == ()
     assert "egress metrics" in {gap.what for gap in report.gaps}
     assert egress_of(ledger, "trainer") == "9.00"
@@ -259,7 +282,7 @@ def test_what_costs_less_than_can_be_written_is_no_free_volume(
 
 
 def test_a_gateway_belongs_to_whom_its_tag_says(ledger: Ledger, shelf: Counting) -> None:
-    shelf.counters = [nat(10 * GB, tags={"spend-watchdog:workload": "llama"})]
+    shelf.counters = [nat(10 * GB, begin=NOW - HOUR, tags={"spend-watchdog:workload": "llama"})]
     (row,) = run(ledger, shelf).egress
     assert row.attribution.workload == "llama"
     assert row.attribution.rule == "tag spend-watchdog:workload"
@@ -302,8 +325,8 @@ def test_tags_that_cannot_be_read_leave_it_to_whom_it_belonged(
 def test_a_tag_that_changes_moves_the_past(ledger: Ledger, shelf: Counting) -> None:
     shelf.counters = [nat(10 * GB, tags={"spend-watchdog:workload": "llama"})]
     run(ledger, shelf)
-    shelf.counters = [nat(10 * GB, tags={"spend-watchdog:workload": "vision"})]
-    run(ledger, shelf, NOW + timedelta(minutes=5))
+    shelf.counters = [nat(10 * GB, begin=NOW - HOUR, tags={"spend-watchdog:workload": "vision"})]
+    run(ledger, shelf, NOW + HOUR)
     assert egress_of(ledger, "vision") == "0.45"
 
 
