@@ -282,7 +282,7 @@ def test_what_costs_less_than_can_be_written_is_no_free_volume(
 
 
 def test_a_gateway_belongs_to_whom_its_tag_says(ledger: Ledger, shelf: Counting) -> None:
-    shelf.counters = [nat(10 * GB, begin=NOW - HOUR, tags={"spend-watchdog:workload": "llama"})]
+    shelf.counters = [nat(10 * GB, tags={"spend-watchdog:workload": "llama"})]
     (row,) = run(ledger, shelf).egress
     assert row.attribution.workload == "llama"
     assert row.attribution.rule == "tag spend-watchdog:workload"
@@ -323,7 +323,7 @@ def test_tags_that_cannot_be_read_leave_it_to_whom_it_belonged(
 
 
 def test_a_tag_that_changes_moves_the_past(ledger: Ledger, shelf: Counting) -> None:
-    shelf.counters = [nat(10 * GB, tags={"spend-watchdog:workload": "llama"})]
+    shelf.counters = [nat(10 * GB, begin=NOW - HOUR, tags={"spend-watchdog:workload": "llama"})]
     run(ledger, shelf)
     shelf.counters = [nat(10 * GB, begin=NOW - HOUR, tags={"spend-watchdog:workload": "vision"})]
     run(ledger, shelf, NOW + HOUR)
