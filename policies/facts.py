@@ -14,7 +14,7 @@ from decimal import Decimal
 from enum import StrEnum
 from math import isnan
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
@@ -515,8 +515,7 @@ class Attribution:
         return WorkloadKey(group=self.group or self.owner, name=self.workload)
 
 
-@dataclass(frozen=True, slots=True)
-class WorkloadKey:
+class WorkloadKey(NamedTuple):
     """A workload is known by its group (else its owner) and its name, on whatever cloud."""
 
     group: str | None

@@ -6,7 +6,6 @@ The first, whether it finishes, is answered by the score; the six others stand h
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from statistics import median, quantiles
 
 from policies.facts import RunCause
 from policies.track_record import TrackRecord
@@ -24,12 +23,14 @@ UNUSED_PCT = 15.0
 
 
 def answers(record: TrackRecord) -> dict[Question, Evidence]:
-    return {question: ask(record) for question, ask in _QUESTIONS.items()}
+    return {question: ask(record) for question, (_, ask) in _QUESTIONS.items()}
 
 
 def has_no(record: TrackRecord) -> bool:
-    """Whether any of the answers is no."""
-    return any(ask(record).answer is Answer.NO for ask in _QUESTIONS.values())
+    """Whether any of the answers is no. Without their sentences, for a replay asks it millions of
+    times.
+    """
+    return any(answer(record) is Answer.NO for answer, _ in _QUESTIONS.values())
 
 
 def seen_of_finishing(record: TrackRecord) -> str:
@@ -47,81 +48,139 @@ def seen_of_finishing(record: TrackRecord) -> str:
     return f"{record.succeeded} of {record.counted} {noun} completed; too few to say {what}"
 
 
-def _memory(record: TrackRecord) -> Evidence:
+def _memory_answer(record: TrackRecord) -> Answer:
     if RunCause.OOM in record.causes:
-        return Evidence(answer=Answer.NO, evidence="a recent run ran out of memory")
+        return Answer.NO
     peaks = record.peaks_mib
     if len(peaks) < FEW:
-        return _too_few("peak memory", len(peaks))
+        return Answer.UNKNOWN
     low, high = min(peaks), max(peaks)
-    told = f"peak memory of the last {len(peaks)} runs: {low / 1024:.1f}–{high / 1024:.1f} GiB"
-    spread = (high - low) / high if high else 0.0
-    return Evidence(answer=_yes_if(spread <= MEMORY_SPREAD), evidence=told)
+    return _yes_if((high - low) <= MEMORY_SPREAD * high)
+
+
+def _memory(record: TrackRecord) -> Evidence:
+    answer, peaks = _memory_answer(record), record.peaks_mib
+    if RunCause.OOM in record.causes:
+        return Evidence(answer=answer, evidence="a recent run ran out of memory")
+    if len(peaks) < FEW:
+        return _too_few("peak memory", len(peaks))
+    low, high = min(peaks) / 1024, max(peaks) / 1024
+    told = f"peak memory of the last {len(peaks)} runs: {low:.1f}–{high:.1f} GiB"
+    return Evidence(answer=answer, evidence=told)
+
+
+def _environment_answer(record: TrackRecord) -> Answer:
+    return _unchanged_answer(record.environments)
 
 
 def _environment(record: TrackRecord) -> Evidence:
     return _unchanged("environment", record.environments)
 
 
+def _data_answer(record: TrackRecord) -> Answer:
+    return _unchanged_answer(record.data)
+
+
 def _data(record: TrackRecord) -> Evidence:
     return _unchanged("data", record.data)
+
+
+def _unchanged_answer(fingerprints: tuple[str, ...]) -> Answer:
+    if len(fingerprints) < FEW:
+        return Answer.UNKNOWN
+    return _yes_if(len(set(fingerprints[-FEW:])) == 1)
 
 
 def _unchanged(what: str, fingerprints: tuple[str, ...]) -> Evidence:
     if len(fingerprints) < FEW:
         return _too_few(f"the {what}'s fingerprint", len(fingerprints))
-    newest = fingerprints[-1]
     same = 0
     for fingerprint in reversed(fingerprints):
-        if fingerprint != newest:
+        if fingerprint != fingerprints[-1]:
             break
         same += 1
     told = f"the same {what} in the newest {same} of {len(fingerprints)} runs"
-    return Evidence(answer=_yes_if(same >= FEW), evidence=told)
+    return Evidence(answer=_unchanged_answer(fingerprints), evidence=told)
+
+
+def _portable_answer(record: TrackRecord) -> Answer:
+    """Yes: the same image or code succeeded on several hosts. No: it failed wherever it moved."""
+    if not record.places:
+        return Answer.UNKNOWN
+    tried, won = _places(record)
+    if len(won) > 1:
+        return Answer.YES
+    return Answer.NO if len(tried) > len(won) and won else Answer.UNKNOWN
 
 
 def _portable(record: TrackRecord) -> Evidence:
-    """Yes: the same image or code succeeded on several hosts. No: it failed wherever it moved."""
+    answer = _portable_answer(record)
     if not record.places:
-        return Evidence(
-            answer=Answer.UNKNOWN, evidence="no run tells both its host and its image or code"
-        )
-    what = record.places[-1][0]
-    won = {host for image, host, succeeded in record.places if image == what and succeeded}
-    tried = {host for image, host, _ in record.places if image == what}
+        return Evidence(answer=answer, evidence="no run tells both its host and its image or code")
+    tried, won = _places(record)
     told = f"the newest image or code succeeded on {len(won)} of {len(tried)} hosts"
-    if len(won) > 1:
-        return Evidence(answer=Answer.YES, evidence=told)
-    answer = Answer.NO if len(tried) > len(won) and won else Answer.UNKNOWN
     return Evidence(answer=answer, evidence=told)
+
+
+def _places(record: TrackRecord) -> tuple[set[str], set[str]]:
+    """Hosts on which the newest image or code was tried, and those on which it succeeded."""
+    what = record.places[-1][0]
+    tried = {host for image, host, _ in record.places if image == what}
+    won = {host for image, host, succeeded in record.places if image == what and succeeded}
+    return tried, won
+
+
+def _duration_answer(record: TrackRecord) -> Answer:
+    if len(record.durations_s) < FEW:
+        return Answer.UNKNOWN
+    spread = _spread(record.durations_s)
+    if spread <= DURATION_SPREAD:
+        return Answer.YES
+    return Answer.NO if spread > DURATION_WILD else Answer.UNKNOWN
 
 
 def _duration(record: TrackRecord) -> Evidence:
     durations = record.durations_s
     if len(durations) < FEW:
         return _too_few("the duration of a success", len(durations))
-    first, _, third = quantiles(durations, n=4, method="inclusive")
-    spread = (third - first) / median(durations) if median(durations) else 0.0
     told = (
         f"the last {len(durations)} successes took {min(durations) / 60:.0f}–"
-        f"{max(durations) / 60:.0f} minutes, half of them within {spread:.0%} of the median"
+        f"{max(durations) / 60:.0f} minutes, half of them within {_spread(durations):.0%} of the"
+        " median"
     )
-    if spread <= DURATION_SPREAD:
-        return Evidence(answer=Answer.YES, evidence=told)
-    answer = Answer.NO if spread > DURATION_WILD else Answer.UNKNOWN
-    return Evidence(answer=answer, evidence=told)
+    return Evidence(answer=_duration_answer(record), evidence=told)
 
 
-def _uses_what_it_rents(record: TrackRecord) -> Evidence:
+def _spread(values: tuple[float, ...]) -> float:
+    """(third − first quartile) / median; quartiles between the two nearest values."""
+    ordered = sorted(values)
+    middle = _quantile(ordered, 0.5)
+    return (_quantile(ordered, 0.75) - _quantile(ordered, 0.25)) / middle if middle else 0.0
+
+
+def _quantile(ordered: list[float], share: float) -> float:
+    place = (len(ordered) - 1) * share
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+
+
+def _use_answer(record: TrackRecord) -> Answer:
+    used = record.utilisations_pct
+    if len(used) < FEW:
+        return Answer.UNKNOWN
+    mean = sum(used) / len(used)
+    if mean >= USED_PCT:
+        return Answer.YES
+    return Answer.NO if mean < UNUSED_PCT else Answer.UNKNOWN
+
+
+def _use(record: TrackRecord) -> Evidence:
     used = record.utilisations_pct
     if len(used) < FEW:
         return _too_few("GPU utilisation", len(used))
-    mean = sum(used) / len(used)
-    told = f"mean GPU utilisation of the last {len(used)} runs: {mean:.0f} %"
-    if mean >= USED_PCT:
-        return Evidence(answer=Answer.YES, evidence=told)
-    answer = Answer.NO if mean < UNUSED_PCT else Answer.UNKNOWN
-    return Evidence(answer=answer, evidence=told)
+    told = f"mean GPU utilisation of the last {len(used)} runs: {sum(used) / len(used):.0f} %"
+    return Evidence(answer=_use_answer(record), evidence=told)
 
 
 def _too_few(what: str, told: int) -> Evidence:
@@ -133,11 +192,14 @@ def _yes_if(holds: bool) -> Answer:  # noqa: FBT001 - the name is the sentence
     return Answer.YES if holds else Answer.NO
 
 
-_QUESTIONS: Mapping[Question, Callable[[TrackRecord], Evidence]] = {
-    Question.MEMORY: _memory,
-    Question.ENVIRONMENT: _environment,
-    Question.PORTABLE: _portable,
-    Question.DATA: _data,
-    Question.DURATION: _duration,
-    Question.USES_WHAT_IT_RENTS: _uses_what_it_rents,
+_QUESTIONS: Mapping[
+    Question, tuple[Callable[[TrackRecord], Answer], Callable[[TrackRecord], Evidence]]
+] = {
+    Question.MEMORY: (_memory_answer, _memory),
+    Question.ENVIRONMENT: (_environment_answer, _environment),
+    Question.PORTABLE: (_portable_answer, _portable),
+    Question.DATA: (_data_answer, _data),
+    Question.DURATION: (_duration_answer, _duration),
+    Question.USES_WHAT_IT_RENTS: (_use_answer, _use),
 }
+"""The answer alone, and the answer with its evidence."""

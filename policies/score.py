@@ -141,10 +141,10 @@ def signals_of(
         fleet=log_odds(fleet),
         seen=log1p(group.seen),
         burst=log1p(voices.burst),
-        same_again=float(voices.same[:1] == [1.0]),
+        same_again=float(voices.same_again == 1.0),
         new_config=float(attempt.config is not None and not voices.saw_config),
-        code_proven=float(0.0 not in voices.same_code and 1.0 in voices.same_code),
-        config_proven=float(0.0 not in voices.same_config and 1.0 in voices.same_config),
+        code_proven=float(voices.code_proven),
+        config_proven=float(voices.config_proven),
     )
     return signals, voices.long_all + constants.long_prior
 
@@ -156,11 +156,13 @@ class _Voices:
         "_constants",
         "_ranks",
         "burst",
+        "code_failed",
+        "code_finished",
+        "config_failed",
+        "config_finished",
         "long_all",
         "long_good",
-        "same",
-        "same_code",
-        "same_config",
+        "same_again",
         "saw_config",
         "short_all",
         "short_good",
@@ -172,18 +174,30 @@ class _Voices:
         self.short_good = self.short_all = self.long_good = self.long_all = 0.0
         self.burst = 0
         self.saw_config = False
-        self.same_code: list[float] = []
-        self.same_config: list[float] = []
-        self.same: list[float] = []
-        """Outcomes of attempts with the same code, config, or both; the newest first."""
+        self.code_finished = self.code_failed = False
+        self.config_finished = self.config_failed = False
+        self.same_again: float | None = None
+        """How the newest attempt with the same code and config ended; None: there is none."""
+
+    @property
+    def code_proven(self) -> bool:
+        return self.code_finished and not self.code_failed
+
+    @property
+    def config_proven(self) -> bool:
+        return self.config_finished and not self.config_failed
 
     def add(self, mine: Attempt, at_s: float, others: Iterable[Attempt], *, itself: bool) -> None:
         """Attempts of the workload itself, or of the others in its group; the newest first."""
         c = self._constants
         name, code, config, host = mine.name, mine.code, mine.config, mine.host
+        other_code, other_config, other_host = c.other_code, c.other_config, c.other_host
+        half_days_s, power = c.half_days * DAY_S, c.long_days_power
         ranks = self._ranks
+        short_good = short_all = long_good = long_all = 0.0
         rank = 0
         for other in others:
+            short, long = ranks[rank]
             if itself:
                 weight = 1.0
             elif other.name == name:
@@ -191,42 +205,50 @@ class _Voices:
                 continue
             else:
                 weight = c.other_name ** (1.0 - likeness(name, other.name))
-            short, long = ranks[rank]
             # What was stopped from outside makes no earlier attempt older than it is.
             rank += not other.stopped
+            is_same_code = code is not None and code == other.code
+            is_same_config = config is not None and config == other.config
             value = other.finished
             if value is None:
                 value = 1.0
                 weight *= c.survived_weight * survived(other, at_s, c.survived_s)
+            elif is_same_code or is_same_config:
+                self._prove(value, same_code=is_same_code, same_config=is_same_config)
             if host is None or host != other.host:
-                weight *= c.other_host
-            is_same_code = code is not None and code == other.code
-            is_same_config = config is not None and config == other.config
+                weight *= other_host
             if not is_same_code:
-                weight *= c.other_code
+                weight *= other_code
             if is_same_config:
                 self.saw_config = True
             else:
-                weight *= c.other_config
-            if other.finished is not None:
-                self._prove(value, same_code=is_same_code, same_config=is_same_config)
-            age_s = max(0.0, at_s - other.started_s)
-            self.burst += age_s < BURST_S
-            fading = 1.0 / (1.0 + age_s / DAY_S / c.half_days)
+                weight *= other_config
+            age_s = at_s - other.started_s
+            if age_s < BURST_S:
+                self.burst += 1
+                age_s = max(0.0, age_s)
+            fading = 1.0 / (1.0 + age_s / half_days_s)
             short *= weight * fading
-            long *= weight * fading**c.long_days_power
-            self.short_good += short * value
-            self.short_all += short
-            self.long_good += long * value
-            self.long_all += long
+            long *= weight * fading**power
+            short_good += short * value
+            short_all += short
+            long_good += long * value
+            long_all += long
+        self.short_good += short_good
+        self.short_all += short_all
+        self.long_good += long_good
+        self.long_all += long_all
 
     def _prove(self, finished: float, *, same_code: bool, same_config: bool) -> None:
+        won = finished == 1.0
         if same_code:
-            self.same_code.append(finished)
+            self.code_finished |= won
+            self.code_failed |= not won
         if same_config:
-            self.same_config.append(finished)
-        if same_code and same_config:
-            self.same.append(finished)
+            self.config_finished |= won
+            self.config_failed |= not won
+        if same_code and same_config and self.same_again is None:
+            self.same_again = finished
 
 
 @cache
