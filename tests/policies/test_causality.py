@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policies.facts import Run, RunCause, RunOutcome
@@ -79,6 +79,7 @@ def told(judged: Sequence[Judged]) -> list[tuple[str, float, float, float, str]]
     ]
 
 
+@settings(deadline=None)
 @given(histories(), st.data())
 def test_what_comes_later_changes_no_score_and_no_verdict(runs: list[Run], data: Any) -> None:
     place = data.draw(st.integers(0, len(runs) - 1))
