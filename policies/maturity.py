@@ -138,7 +138,11 @@ def replayed(runs: Iterable[Run]) -> Iterator[Judged]:
 
 def assess(runs: Iterable[Run], *, as_of: datetime) -> dict[WorkloadKey, Maturity]:
     """The maturity of every workload that has a run, from what was known at `as_of`."""
-    memory = learned(runs, as_of=as_of)
+    return judged(learned(runs, as_of=as_of), as_of=as_of)
+
+
+def judged(memory: Memory, *, as_of: datetime) -> dict[WorkloadKey, Maturity]:
+    """The maturity of every workload in a memory that was learned up to `as_of`."""
     return {key: _maturity(memory, key, newest, as_of) for key, newest in memory.newest.items()}
 
 
@@ -151,9 +155,8 @@ def learned(runs: Iterable[Run], *, as_of: datetime) -> Memory:
     return memory
 
 
-def reasons(runs: Iterable[Run], key: WorkloadKey, *, as_of: datetime) -> Explained | None:
+def reasons(memory: Memory, key: WorkloadKey, *, as_of: datetime) -> Explained | None:
     """Why the next run of a workload has its score; None where it has none."""
-    memory = learned(runs, as_of=as_of)
     newest = memory.newest.get(key)
     if newest is None:
         return None

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.facts import Run, RunOutcome, WorkloadKey
-from policies.maturity import assess, reasons
+from policies.maturity import assess, judged, learned, reasons
 from policies.score_terms import Explained
 from policies.verdicts import Direction, Verdict
 from tests.builders import NOW, run
@@ -29,7 +29,7 @@ def history(*outcomes: RunOutcome, every: timedelta = timedelta(hours=6), **same
 
 
 def told(runs: Sequence[Run]) -> Explained:
-    found = reasons(runs, LLAMA, as_of=NOW)
+    found = reasons(learned(runs, as_of=NOW), LLAMA, as_of=NOW)
     assert found is not None
     return found
 
@@ -72,8 +72,9 @@ def drawn(several: Sequence[tuple[Any, ...]]) -> list[Run]:
 @given(st.lists(any_run, min_size=1, max_size=40))
 def test_the_terms_add_up_to_the_score_that_the_fold_gives(several: list[tuple[Any, ...]]) -> None:
     runs = drawn(several)
-    for key, maturity in assess(runs, as_of=NOW).items():
-        found = reasons(runs, key, as_of=NOW)
+    memory = learned(runs, as_of=NOW)
+    for key, maturity in judged(memory, as_of=NOW).items():
+        found = reasons(memory, key, as_of=NOW)
         if maturity.score is None:
             assert found is None
             continue
@@ -85,8 +86,8 @@ def test_the_terms_add_up_to_the_score_that_the_fold_gives(several: list[tuple[A
 
 
 def test_a_workload_that_nobody_knows_and_one_without_evidence_have_no_reasons() -> None:
-    assert reasons([], LLAMA, as_of=NOW) is None
-    assert reasons(history(RunOutcome.LOST), LLAMA, as_of=NOW) is None
+    for runs in ([], history(RunOutcome.LOST)):
+        assert reasons(learned(runs, as_of=NOW), LLAMA, as_of=NOW) is None
 
 
 def test_a_streak_is_counted_and_speaks_its_way() -> None:
