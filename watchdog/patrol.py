@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from policies.facts import Gap
+from policies.facts import Gap, WorkloadKey
 from policies.grids import DEFAULT_LIMITS, PhaseLimits
+from policies.maturity import assess
 from policies.rules import Policy
-from policies.verdicts import Outcome, Result
+from policies.verdicts import Maturity, Outcome, Result
 from providers.base import Inventory
 from providers.egress import EgressCounter
 from watchdog import rows
@@ -42,6 +43,7 @@ from watchdog.recall import recalled
 from watchdog.remember import history_owed, remember, watermarks
 from watchdog.storage import NOTHING_KEPT, Kept, keep_storage, mapped, storage_asked
 from watchdog.timekeeping import Accounted, account
+from watchdog.verdict_changes import change_events, claimed, verdict_changes
 
 if TYPE_CHECKING:
     from watchdog.alerts.delivery import Delivery, Notifier
@@ -116,9 +118,10 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
             backfill=backfill,
             now=now,
         )
+    maturities = assess(memory.runs, as_of=now)
     judged = conclude(
         accounted,
-        runs=memory.runs,
+        maturities=maturities,
         policy=parts.policy,
         advice=gathered.advice,
         measured_by=gathered.measured_by,
@@ -152,7 +155,8 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
         backfill=_backfill(gathered, accounted, now),
     )
     parts.progress("telling")
-    return _cared(parts, _closed(parts, _told(parts, report), gathered, began))
+    told = _told_with_verdicts(parts, report, maturities)
+    return _cared(parts, _closed(parts, told, gathered, began))
 
 
 def accepted(gap: Gap, patterns: Sequence[str]) -> bool:
@@ -203,6 +207,18 @@ def _backfill(
     return backfill_lines(accounted, gathered.advice, now)
 
 
+def _told_with_verdicts(
+    parts: Parts, report: PatrolReport, maturities: Mapping[WorkloadKey, Maturity]
+) -> PatrolReport:
+    """Verdicts that changed are claimed, told in the patrol's message, and then written down."""
+    changes = verdict_changes(parts.ledger, maturities, now=report.at)
+    mine, orphaned = claimed(parts.ledger, changes, report.patrol_id, now=report.at)
+    told = _told(parts, replace(report, verdict_changes=mine))
+    events = change_events([*told.verdict_changes, *orphaned], observed_at=report.at)
+    parts.ledger.append("events", list(events))
+    return told
+
+
 def _told(parts: Parts, report: PatrolReport) -> PatrolReport:
     """One message for the whole patrol; each machine in it gets the outcome of its delivery."""
     alert = alert_from(report)
@@ -215,7 +231,12 @@ def _told(parts: Parts, report: PatrolReport) -> PatrolReport:
         Outcome(machine=each.machine.id, action="notify", result=result, why=why)
         for each in told_machines(report.machines)
     )
-    return replace(report, outcomes=outcomes, gaps=(*report.gaps, *failures))
+    return replace(
+        report,
+        outcomes=outcomes,
+        verdict_changes=tuple(replace(each, result=result) for each in report.verdict_changes),
+        gaps=(*report.gaps, *failures),
+    )
 
 
 def _result(deliveries: Sequence[Delivery]) -> tuple[Result, str]:
