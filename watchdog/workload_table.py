@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from policies.verdicts import Direction, Maturity, Trend, Verdict
@@ -22,26 +21,13 @@ ARROWS = {Direction.RISING: "↑", Direction.STEADY: "→", Direction.FALLING: "
 _ORDER = (Verdict.MATURE, Verdict.EXPLORATORY, Verdict.UNKNOWN)
 
 
-class Sort(StrEnum):
-    """What the table is sorted by."""
-
-    RISK = "risk"
-    NAME = "name"
-    VERDICT = "verdict"
-    SCORE = "score"
-    TREND = "trend"
-    BURNED = "burned"
-    RUNS = "runs"
-    GPU_HOURS = "gpu_hours"
-
-
-def sorted_by(found: Sequence[Workload], by: Sort) -> tuple[Workload, ...]:
-    """Most first; what is unknown stands at the end, whatever it is sorted by. Stable."""
-    if by is Sort.RISK:
+def sorted_by(found: Sequence[Workload], by: str) -> tuple[Workload, ...]:
+    """By one of `SORTED_BY`: most first, and what is unknown at the end. Stable."""
+    if by == "risk":
         return tuple(found)
-    if by is Sort.NAME:
+    if by == "name":
         return tuple(sorted(found, key=lambda each: str(each.key)))
-    if by is Sort.VERDICT:
+    if by == "verdict":
         return tuple(sorted(found, key=lambda each: _ORDER.index(each.maturity.verdict)))
     figure = _FIGURES[by]
     told = [each for each in found if figure(each) is not None]
@@ -58,13 +44,15 @@ def _burned(each: Workload) -> Decimal | None:
     return None if each.spent is None else each.spent.usd
 
 
-_FIGURES: Mapping[Sort, Callable[[Workload], Any]] = {
-    Sort.SCORE: lambda each: each.maturity.score,
-    Sort.TREND: _rise,
-    Sort.BURNED: _burned,
-    Sort.RUNS: lambda each: each.maturity.runs,
-    Sort.GPU_HOURS: lambda each: each.maturity.gpu_hours,
+_FIGURES: Mapping[str, Callable[[Workload], Any]] = {
+    "score": lambda each: each.maturity.score,
+    "trend": _rise,
+    "burned": _burned,
+    "runs": lambda each: each.maturity.runs,
+    "gpu_hours": lambda each: each.maturity.gpu_hours,
 }
+SORTED_BY = ("risk", "name", "verdict", *_FIGURES)
+"""`risk`: the lowest score first, as they come."""
 
 
 def for_people(found: Sequence[Workload]) -> pd.DataFrame:

@@ -159,15 +159,20 @@ def near_workloads(ledger: Ledger, name: str, *, now: datetime) -> Sequence[str]
     known = [*verdicts_by_label(ledger, now=now), UNATTRIBUTED]
     if name in known:
         return None
-    close = get_close_matches(name, known, n=3)
-    return [each for each in close if each.rsplit("/", 1)[-1] not in set(close) - {each}]
+    return _close(name, known)
 
 
 def near_names(known: Known, name: str) -> Sequence[str] | None:
     """Names like one that no workload bears; None where one does."""
     names = {str(each.key) for each in known.workloads}
     names |= {each.key.name for each in known.workloads}
-    return None if name in names else get_close_matches(name, sorted(names), n=3)
+    return None if name in names else _close(name, sorted(names))
+
+
+def _close(name: str, known: Sequence[str]) -> list[str]:
+    """A name and the same name with its group are one."""
+    close = get_close_matches(name, known, n=3)
+    return [each for each in close if each.rsplit("/", 1)[-1] not in set(close) - {each}]
 
 
 def workloads_json(found: Sequence[Workload]) -> dict[str, object]:

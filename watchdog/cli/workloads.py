@@ -41,7 +41,6 @@ def workloads(
     """
     from watchdog.workload_table import (  # noqa: PLC0415 - heavy, not for --help
         FIRST,
-        Sort,
         bursts_told,
         for_people,
         sorted_by,
@@ -56,7 +55,7 @@ def workloads(
     store = reading.opened(config, ledger)
     regions = load_settings(config).regions
     known = known_workloads(store, now=datetime.now(UTC))
-    found = sorted_by(with_figures(store, known, regions=regions), Sort(sort.value))
+    found = sorted_by(with_figures(store, known, regions=regions), sort.value)
     chosen = options.chosen(format, json=json)
     if chosen is options.Format.JSON:
         output.print_json(workloads_json(found))
@@ -64,8 +63,7 @@ def workloads(
         output.print_csv(to_frame(found))
     elif found:
         output.show_frame(for_people(found), title="Workloads", first=FIRST)
-        for line in bursts_told(found):
-            output.say(line)
+        output.say_wrapped(bursts_told(found))
     if not found:
         remedy = "import runs (`spend-watchdog runs import FILE`) or run `spend-watchdog patrol`"
         output.notice(reading.empty_state(store, "no workload is known yet", remedy))
