@@ -1,5 +1,6 @@
 """`workloads` and `explain` as people and scripts see them."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
@@ -20,11 +21,11 @@ CONTRACT = {
 BOX = "aws:123456789012:us-east-1:i-2"
 
 
-@pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    shell = Shell(tmp_path, {})
+def filled(folder: Path) -> Shell:
+    """A mature workload that queues at home, two that fail, and one that nobody saw end."""
+    shell = Shell(folder, {})
     file = history(
-        tmp_path,
+        folder,
         attempts("steady", 14, wait=timedelta(hours=2)),
         attempts("better", 7, outcome="failed"),
         [row | {"run_id": f"n{row['run_id']}"} for row in attempts("probe", 3, outcome="failed")],
@@ -32,6 +33,28 @@ def shell(tmp_path: Path) -> Shell:
     )
     assert shell("runs", "import", file).code == 0
     return shell
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """Not written to."""
+    return filled(tmp_path_factory.mktemp("known"))
+
+
+@pytest.fixture
+def shell(tmp_path: Path, known: Shell) -> Shell:
+    """The same to write to."""
+    shutil.copytree(known.folder, tmp_path, dirs_exist_ok=True)
+    return Shell(tmp_path, {})
+
+
+@pytest.fixture(scope="module")
+def burning(tmp_path_factory: pytest.TempPathFactory, known: Shell) -> Shell:
+    """The same, with dollars on one of them. Not written to."""
+    folder = tmp_path_factory.mktemp("burning")
+    shutil.copytree(known.folder, folder, dirs_exist_ok=True)
+    metered(folder, {"ListCost": Decimal(5)}, workload="probe")
+    return Shell(folder, {})
 
 
 def rows(shell: Shell, *arguments: str) -> dict[str, Mapping[str, Any]]:
@@ -53,19 +76,19 @@ def metered(folder: Path, *charges: Mapping[str, Any], workload: str = "steady")
     ledger.append("attributions", [attribution(workload=workload)])
 
 
-def test_the_json_keeps_the_contract_and_adds_to_it(shell: Shell) -> None:
-    told = rows(shell)
+def test_the_json_keeps_the_contract_and_adds_to_it(known: Shell) -> None:
+    told = rows(known)
     assert all(row.keys() >= CONTRACT for row in told.values())
     steady = told["steady"]
     assert (steady["verdict"], steady["proven_gpus"]) == ("mature", 1)
     assert steady["trend"]["direction"] in {"steady", "rising"}
-    assert steady["trend"]["runs_since"] == 7
+    assert steady["trend"]["runs_since"] == 8
     assert steady["burst"]["median_wait_minutes"] == 120.0
     assert (told["lost"]["trend"], told["lost"]["score"], told["lost"]["burst"]) == (None,) * 3
 
 
-def test_what_was_not_metered_is_null_and_not_zero(shell: Shell) -> None:
-    spent = rows(shell)["steady"]["spent_7d"]
+def test_what_was_not_metered_is_null_and_not_zero(known: Shell) -> None:
+    spent = rows(known)["steady"]["spent_7d"]
     assert (spent["usd"], spent["why"]) == (None, "nothing was metered for it")
 
 
@@ -107,43 +130,40 @@ def test_a_part_without_a_price_is_said(shell: Shell, tmp_path: Path) -> None:
     ],
 )
 def test_the_table_is_sorted_as_asked_and_the_unknown_stand_last(
-    shell: Shell, tmp_path: Path, by: str, first: set[str]
+    burning: Shell, by: str, first: set[str]
 ) -> None:
-    metered(tmp_path, {"ListCost": Decimal(5)}, workload="probe")
-    names = list(rows(shell, "--sort", by))
+    names = list(rows(burning, "--sort", by))
     assert names[0] in first
     if by in {"risk", "score", "verdict", "trend"}:
         assert names[-1] == "lost"
 
 
-def test_an_order_that_does_not_exist_is_a_usage_error(shell: Shell) -> None:
-    assert shell("workloads", "--sort", "colour").code == 2
+def test_an_order_that_does_not_exist_is_a_usage_error(known: Shell) -> None:
+    assert known("workloads", "--sort", "colour").code == 2
 
 
 @pytest.mark.parametrize("columns", [80, 200])
-def test_the_table_fits_the_terminal_with_score_trend_and_burst(
-    shell: Shell, tmp_path: Path, columns: int
-) -> None:
-    lines = on_a_terminal(tmp_path, "workloads", columns=columns)
+def test_the_table_fits_the_terminal_with_score_trend_and_burst(known: Shell, columns: int) -> None:
+    lines = on_a_terminal(known.folder, "workloads", columns=columns)
     assert max(map(len, lines)) <= columns
-    (row,) = [line for line in lines if line.startswith("steady")]
+    (row,) = [line for line in lines if line.startswith("steady ")]
     assert "mature" in row
     assert "(" in row
     assert any("Rent the burst" in line for line in lines)
 
 
-def test_the_terms_of_a_score_add_up_to_it(shell: Shell) -> None:
+def test_the_terms_of_a_score_add_up_to_it(known: Shell) -> None:
     for name in ("steady", "better", "probe"):
-        told = shell("explain", name, "--json").json
+        told = known("explain", name, "--json").json
         terms = told["score_terms"]
         added = terms["start"] + sum(term["points"] for term in terms["terms"])
         assert added == pytest.approx(terms["score"], abs=1e-5)
         assert terms["score"] == pytest.approx(told["workload"]["score"], abs=1e-4)
-    assert shell("explain", "lost", "--json").json["score_terms"] is None
+    assert known("explain", "lost", "--json").json["score_terms"] is None
 
 
-def test_the_terms_shown_to_people_add_up_as_well(shell: Shell) -> None:
-    lines = shell("explain", "steady").out.splitlines()
+def test_the_terms_shown_to_people_add_up_as_well(known: Shell) -> None:
+    lines = known("explain", "steady").out.splitlines()
     start = float(lines[1].split("from ")[1].split("%")[0])
     signs = {"+": 1, "−": -1}
     points = [
@@ -157,8 +177,8 @@ def test_the_terms_shown_to_people_add_up_as_well(shell: Shell) -> None:
     assert "  proven scope: 1 GPU; more has never succeeded" in lines
 
 
-def test_what_is_missing_is_told(shell: Shell) -> None:
-    told = shell("explain", "probe").out
+def test_what_is_missing_is_told(known: Shell) -> None:
+    told = known("explain", "probe").out
     assert "still missing:" in told
     assert "3 more successful runs of over a minute" in told
 
