@@ -93,7 +93,7 @@ def test_every_score_of_a_real_history_is_explained_whole(history: Path, tmp_pat
         for each in known.workloads
         if (told := reasons(known.memory, each.key, as_of=NOW)) is not None
     ]
-    assert len(explained) == sum(each.maturity.score is not None for each in known.workloads) > 500
+    assert len(explained) == sum(each.maturity.score is not None for each in known.workloads) > 100
     for each, told in explained:
         added = told.start + sum(term.points for term in told.terms)
         assert added == pytest.approx(told.score.value, abs=1e-9)
