@@ -86,11 +86,10 @@ def _of_machine(
     ledger: Ledger, machine: rows.Row, known: Known, regions: Sequence[str] | None
 ) -> Explanation:
     attribution = _attribution(known.attributions, str(machine["id"]), known.now)
-    name = attribution["workload"] if attribution else None
     told = _told(
         ledger,
         known,
-        named(known.workloads, str(name)) if name else None,
+        None if attribution is None else _workload_of(known.workloads, attribution),
         resources={machine["id"]},
         regions=regions,
     )
@@ -132,6 +131,14 @@ def _told(
         findings=(),
         events=sorted(events, key=_at),
     )
+
+
+def _workload_of(known: Sequence[Workload], attribution: rows.Row) -> Workload | None:
+    """The one of the same group, else the only one that the attribution fits."""
+    key = rows.attribution_from(attribution).key
+    fitting = [each for each in known if _is_of(attribution, each.key)]
+    exact = [each for each in fitting if each.key == key]
+    return exact[0] if exact else fitting[0] if len(fitting) == 1 else None
 
 
 def _machine(machines: Sequence[rows.Row], subject: str) -> rows.Row | None:

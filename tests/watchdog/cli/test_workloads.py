@@ -11,7 +11,7 @@ import pytest
 
 from tests.watchdog.cli.seeded import NOW, attempts, history
 from tests.watchdog.cli.shells import Shell, on_a_terminal
-from tests.watchdog.ledger.facts import attribution, charge, event
+from tests.watchdog.ledger.facts import attribution, charge, event, machine
 from watchdog.ledger.store import Ledger
 
 CONTRACT = {
@@ -205,3 +205,16 @@ def test_a_workloads_history_holds_what_befell_its_machines(shell: Shell, tmp_pa
     ledger.append("events", [event(machine=BOX), event("finding/2", machine="aws:1:r:other")])
     events = shell("explain", "steady", "--events", "--json").json["events"]
     assert [each["kind"] for each in events] == ["finding"]
+
+
+def test_a_machine_of_a_name_that_two_groups_bear_shows_the_one_of_its_group(
+    tmp_path: Path,
+) -> None:
+    shell = Shell(tmp_path, {})
+    one = attempts("llama", 3, group="nlp")
+    other = [row | {"run_id": f"cv-{row['run_id']}", "group": "cv"} for row in one]
+    assert shell("runs", "import", history(tmp_path, one, other)).code == 0
+    ledger = Ledger.open(str(tmp_path / "ledger"))
+    ledger.append("machines", [machine(id=BOX)])
+    ledger.append("attributions", [attribution(resource=BOX, workload_group="cv")])
+    assert shell("explain", "i-2", "--json").json["workload"]["group"] == "cv"
