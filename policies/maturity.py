@@ -9,15 +9,24 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from policies.facts import Run, RunOutcome, WorkloadKey
 from policies.history import Attempt, History
 from policies.questions import FEW, answers, has_no, seen_of_finishing
 from policies.replay import walk
 from policies.score import DEFAULT_CONSTANTS, Score, score
+from policies.score_terms import Explained, explained
 from policies.track_record import SUBSTANTIAL_S, TrackRecord, folded
-from policies.verdicts import Answer, Evidence, Maturity, Question, Verdict
+from policies.verdicts import (
+    Answer,
+    Direction,
+    Evidence,
+    Maturity,
+    Question,
+    Trend,
+    Verdict,
+)
 
 ENTERS_AT = 0.68
 STAYS_AT = 0.6
@@ -30,6 +39,10 @@ GROUP_GPU_HOURS = 3.0
 GROUP_GPU_HOURS_EACH = 1.0
 """The same of a group in which one workload may lean on the others. Only work of this weight: being
 wrong about it is dear, and leaving it alone is worth something."""
+
+TREND_OVER = timedelta(days=7)
+TREND_FROM = 0.05
+"""A score that moved by less is steady."""
 
 
 @dataclass(slots=True)
@@ -125,11 +138,30 @@ def replayed(runs: Iterable[Run]) -> Iterator[Judged]:
 
 def assess(runs: Iterable[Run], *, as_of: datetime) -> dict[WorkloadKey, Maturity]:
     """The maturity of every workload that has a run, from what was known at `as_of`."""
+    return judged(learned(runs, as_of=as_of), as_of=as_of)
+
+
+def judged(memory: Memory, *, as_of: datetime) -> dict[WorkloadKey, Maturity]:
+    """The maturity of every workload in a memory that was learned up to `as_of`."""
+    return {key: _maturity(memory, key, newest, as_of) for key, newest in memory.newest.items()}
+
+
+def learned(runs: Iterable[Run], *, as_of: datetime) -> Memory:
+    """The fold over all that was known at `as_of`."""
     memory = Memory()
     known = [each for run in runs for each in _as_known(run, as_of)]
     for _ in walk(known, memory.history, memory.judge, on_end=memory.ended):
         pass
-    return {key: _maturity(memory, key, newest, as_of) for key, newest in memory.newest.items()}
+    return memory
+
+
+def reasons(memory: Memory, key: WorkloadKey, *, as_of: datetime) -> Explained | None:
+    """Why the next run of a workload has its score; None where it has none."""
+    newest = memory.newest.get(key)
+    if newest is None:
+        return None
+    told = explained(memory.history, key, newest, at_s=as_of.timestamp())
+    return None if memory.verdict(key, told.score) is Verdict.UNKNOWN else told
 
 
 def unknown_maturity(as_of: datetime) -> Maturity:
@@ -182,6 +214,25 @@ def _maturity(memory: Memory, key: WorkloadKey, newest: Attempt, as_of: datetime
         missing=tuple(_missing(memory, key, questions)),
         proven_gpus=record.proven_gpus,
         as_of=as_of,
+        trend=_trend(memory, key, given, as_of) if known else None,
+    )
+
+
+def _trend(memory: Memory, key: WorkloadKey, given: Score, as_of: datetime) -> Trend | None:
+    """Against the newest score of a week ago or earlier, else the oldest that is remembered."""
+    own = [each for each in memory.history.own[key] if each.expected is not None]
+    if len(own) < FEW:
+        return None
+    week_ago_s = (as_of - TREND_OVER).timestamp()
+    place = max((n for n, each in enumerate(own) if each.started_s <= week_ago_s), default=0)
+    then = own[place].expected or 0.0
+    change = given.value - then
+    steady = Direction.STEADY if abs(change) < TREND_FROM else None
+    return Trend(
+        direction=steady or (Direction.RISING if change > 0 else Direction.FALLING),
+        then=round(then, 4),
+        then_at=datetime.fromtimestamp(own[place].started_s, tz=UTC),
+        runs=len(own) - place,
     )
 
 

@@ -91,6 +91,24 @@ class Evidence:
     evidence: str
 
 
+class Direction(StrEnum):
+    RISING = "rising"
+    STEADY = "steady"
+    FALLING = "falling"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trend:
+    """The score now against one that was given earlier."""
+
+    direction: Direction
+    then: float
+    """The score that was given to the run that started at `then_at`, 0 to 1."""
+    then_at: datetime
+    runs: int
+    """Runs that started since, that one included."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Maturity:
     """How mature a workload is, as of a moment."""
@@ -113,6 +131,8 @@ class Maturity:
     proven_gpus: int | None
     """The largest number of GPUs on which a run has succeeded."""
     as_of: datetime
+    trend: Trend | None = None
+    """None: too few runs, or no score."""
 
 
 class Wanted(StrEnum):

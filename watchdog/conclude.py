@@ -9,8 +9,8 @@ from decimal import Decimal
 from types import MappingProxyType
 
 from policies.engine import Case, judge
-from policies.facts import Gap, Machine, Run, WorkloadKey
-from policies.maturity import assess, matching, unknown_maturity
+from policies.facts import Gap, Machine, WorkloadKey
+from policies.maturity import matching, unknown_maturity
 from policies.rules import Policy
 from policies.verdicts import QUIET, Decision, Maturity, Phase, PhaseNow
 from watchdog import rows
@@ -27,7 +27,7 @@ UNMEASURED = Phase.UNKNOWN.value
 def conclude(
     accounted: Sequence[Accounted],
     *,
-    runs: Sequence[Run],
+    maturities: Mapping[WorkloadKey, Maturity],
     policy: Policy,
     advice: Mapping[str, str],
     now: datetime,
@@ -37,7 +37,6 @@ def conclude(
 
     `measured_by`: by machine, which of several sources was believed.
     """
-    maturities = assess(runs, as_of=now)
     cases = [
         _case(each, maturities, advice, measured_by.get(each.machine.id), now) for each in accounted
     ]

@@ -3,25 +3,40 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from policies.facts import WorkloadKey
+from policies.maturity import reasons
+from policies.score_terms import Explained
+from policies.verdicts import Maturity
 from watchdog import rows
+from watchdog.bursts import burst_told
 from watchdog.cleaning import clean
 from watchdog.frames import plain
-from watchdog.workloads import Workload, workload_json, workloads
+from watchdog.verdict_changes import subject_of
+from watchdog.workload_spend import spent_told
+from watchdog.workload_table import trend_told
+from watchdog.workloads import (
+    Known,
+    UnknownSubject,
+    Workload,
+    known_workloads,
+    named,
+    with_figures,
+    workload_json,
+)
 
 if TYPE_CHECKING:
     from watchdog.ledger.store import Ledger
 
 SCHEMA = "spend-watchdog/explain/1"
-
-
-class UnknownSubject(Exception):  # noqa: N818 - a user's word that fits nothing
-    exit_code = 2
+ROUNDED = 6
+TOLD_FROM = 0.0005
+"""A tenth of a point of a hundred, rounded: what is less is summed up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,51 +45,100 @@ class Explanation:
 
     subject: str
     workload: Workload | None
+    reasons: Explained | None
+    """Why the workload has its score; None: it has none."""
     machine: rows.Row | None
     attribution: rows.Row | None
     findings: Sequence[rows.Row]
     events: Sequence[rows.Row]
 
 
-def explain(ledger: Ledger, subject: str, *, now: datetime) -> Explanation:
-    """`subject`: a machine's id, native id or name, or a workload's name (`group/name`)."""
+def explain(
+    ledger: Ledger, subject: str, *, now: datetime, regions: Sequence[str] | None = None
+) -> Explanation:
+    """`subject`: a machine's id, native id or name, or a workload's name (`group/name`).
+
+    `regions`: where a machine would be rented; None: anywhere.
+    """
     machines = ledger.rows("machines_now")
     machine = _machine(machines, subject)
+    known = known_workloads(ledger, now=now)
     if machine is not None:
-        return _of_machine(ledger, machine, now)
-    known = workloads(ledger, now=now)
-    workload = _workload(known, subject)
+        return _of_machine(ledger, machine, known, regions)
+    workload = named(known.workloads, subject)
     if workload is not None:
-        return Explanation(
-            subject=str(workload.key),
-            workload=workload,
-            machine=None,
-            attribution=None,
-            findings=(),
-            events=(),
-        )
+        resources = {row["resource"] for row in known.attributions if _is_of(row, workload.key)}
+        return _told(ledger, known, workload, resources=resources, regions=regions)
     names = [str(row["name"] or _native_id(row)) for row in machines]
-    names += [str(each.key) for each in known]
+    names += [str(each.key) for each in known.workloads]
     nothing = "" if ledger.exists() else f"; ledger {ledger.url}: there is nothing yet"
     raise UnknownSubject(_unknown(subject, names) + nothing)
 
 
-def _of_machine(ledger: Ledger, machine: rows.Row, now: datetime) -> Explanation:
-    attribution = _attribution(ledger, str(machine["id"]), now)
-    events = [row for row in ledger.rows("events") if row["machine"] == machine["id"]]
+def _is_of(attribution: rows.Row, key: WorkloadKey) -> bool:
+    """A resource that belongs to the workload until further notice, or did."""
+    group = attribution["workload_group"] or attribution["owner"]
+    same_group = group is None or key.group is None or group == key.group
+    return attribution["workload"] == key.name and same_group
+
+
+def _of_machine(
+    ledger: Ledger, machine: rows.Row, known: Known, regions: Sequence[str] | None
+) -> Explanation:
+    attribution = _attribution(known.attributions, str(machine["id"]), known.now)
+    told = _told(
+        ledger,
+        known,
+        None if attribution is None else _workload_of(known.workloads, attribution),
+        resources={machine["id"]},
+        regions=regions,
+    )
     findings = [
-        row for row in events if row["kind"] == "finding" and row["boot"] == machine["boot"]
+        row for row in told.events if row["kind"] == "finding" and row["boot"] == machine["boot"]
     ]
-    name = attribution["workload"] if attribution else None
-    known = workloads(ledger, now=now) if name else ()
-    return Explanation(
+    return replace(
+        told,
         subject=str(machine["id"]),
-        workload=_workload(known, str(name)) if name else None,
         machine=machine,
         attribution=attribution,
-        findings=sorted(findings, key=_at),
+        findings=findings,
+    )
+
+
+def _told(
+    ledger: Ledger,
+    known: Known,
+    workload: Workload | None,
+    *,
+    resources: Collection[object],
+    regions: Sequence[str] | None,
+) -> Explanation:
+    """What is known of a workload, with the history of it and of resources."""
+    subject = None if workload is None else subject_of(workload.key)
+    events = [
+        row
+        for row in ledger.rows("events")
+        if row["subject"] == subject or row["machine"] in resources
+    ]
+    key = None if workload is None else workload.key
+    alone = replace(known, workloads=() if workload is None else (workload,))
+    return Explanation(
+        subject=str(key),
+        workload=next(iter(with_figures(ledger, alone, regions=regions)), None),
+        reasons=None if key is None else reasons(known.memory, key, as_of=known.now),
+        machine=None,
+        attribution=None,
+        findings=(),
         events=sorted(events, key=_at),
     )
+
+
+def _workload_of(known: Sequence[Workload], attribution: rows.Row) -> Workload | None:
+    """The one of the same group, else the only one that the attribution fits."""
+    key = rows.attribution_from(attribution).key
+    fitting = [each for each in known if _is_of(attribution, each.key)]
+    exact = [each for each in fitting if each.key == key]
+    return exact[0] if exact else fitting[0] if len(fitting) == 1 else None
 
 
 def _machine(machines: Sequence[rows.Row], subject: str) -> rows.Row | None:
@@ -93,19 +157,8 @@ def _native_id(machine: rows.Row) -> str:
     return str(machine["id"]).rsplit(":", 1)[-1]
 
 
-def _workload(known: Sequence[Workload], subject: str) -> Workload | None:
-    for each in known:
-        if str(each.key) == subject:
-            return each
-    fitting = [each for each in known if each.key.name == subject]
-    if len(fitting) > 1:
-        names = ", ".join(str(each.key) for each in fitting)
-        raise UnknownSubject(f"{subject} names {len(fitting)} workloads; say which: {names}")
-    return fitting[0] if fitting else None
-
-
-def _attribution(ledger: Ledger, resource: str, now: datetime) -> rows.Row | None:
-    for row in ledger.rows("attributions"):
+def _attribution(attributions: Sequence[rows.Row], resource: str, now: datetime) -> rows.Row | None:
+    for row in attributions:
         started, ended = row["started_at"], row["ended_at"]
         if row["resource"] != resource or not isinstance(started, datetime):
             continue
@@ -129,6 +182,7 @@ def explain_json(told: Explanation, *, events: bool) -> dict[str, object]:
         "schema": SCHEMA,
         "subject": told.subject,
         "workload": None if told.workload is None else workload_json(told.workload),
+        "score_terms": None if told.reasons is None else _reasons_json(told.reasons),
         "machine": _plain_row(told.machine),
         "attribution": _plain_row(told.attribution),
         "findings": [_event(row) for row in told.findings],
@@ -136,6 +190,24 @@ def explain_json(told: Explanation, *, events: bool) -> dict[str, object]:
     if events:
         payload["events"] = [_event(row) for row in told.events]
     return payload
+
+
+def _reasons_json(reasons: Explained) -> dict[str, object]:
+    """Shares of the probability: `start` and all `points` together are the score."""
+    return {
+        "score": round(reasons.score.value, ROUNDED),
+        "start": round(reasons.start, ROUNDED),
+        "start_why": reasons.start_why,
+        "terms": [
+            {
+                "name": term.name,
+                "points": round(term.points, ROUNDED),
+                "log_odds": round(term.log_odds, ROUNDED),
+                "why": term.why,
+            }
+            for term in reasons.terms
+        ],
+    }
 
 
 def _event(row: rows.Row) -> dict[str, object]:
@@ -208,14 +280,54 @@ def _workload_lines(told: Explanation) -> list[str]:
         )
     )
     found = [f"Workload {told.workload.key}: {maturity.verdict.value}, {score}"]
+    if told.reasons is not None:
+        found.extend(f"  {line}" for line in _reason_lines(told.reasons))
     found.extend(
-        f"  {question.value}: {told.answer.value} – {told.evidence}"
-        for question, told in maturity.questions.items()
+        f"  {question.value}: {evidence.answer.value} – {evidence.evidence}"
+        for question, evidence in maturity.questions.items()
     )
+    found.extend(f"  {line}" for line in _figure_lines(told.workload))
     if maturity.missing:
         found.append("  still missing:")
         found.extend(f"  - {missing}" for missing in maturity.missing)
     return found
+
+
+def _reason_lines(reasons: Explained) -> list[str]:
+    """Points of a hundred, the weightiest first; those that round to nothing are summed."""
+    told = [term for term in reasons.terms if abs(term.points) >= TOLD_FROM]
+    rest = sum(term.points for term in reasons.terms if abs(term.points) < TOLD_FROM)
+    found = [f"from {reasons.start:.0%}: {reasons.start_why}"]
+    found.extend(f"{_signed(term.points)}  {term.why}" for term in told)
+    if len(told) < len(reasons.terms):
+        found.append(f"{_signed(rest)}  everything else")
+    return found
+
+
+def _signed(points: float) -> str:
+    """`+ 12.3`, `−  4.0`, a column wide."""
+    sign = "−" if points < 0 else "+"
+    return f"{sign} {abs(points) * 100:4.1f}"
+
+
+def _figure_lines(workload: Workload) -> Iterator[str]:
+    maturity = workload.maturity
+    if maturity.trend is not None:
+        yield f"trend: {trend_told(maturity.trend)}"
+    yield f"proven scope: {scope_told(maturity)}"
+    if workload.spent is not None:
+        why = "" if workload.spent.why is None else f" ({workload.spent.why})"
+        yield f"metered in the last 7 days: {spent_told(workload.spent)}{why}"
+    if workload.burst is not None:
+        yield burst_told(workload.burst)
+
+
+def scope_told(maturity: Maturity) -> str:
+    """What a success has shown, and nothing beyond."""
+    if maturity.proven_gpus is None:
+        return "unknown: no run that succeeded tells its number of GPUs"
+    gpus = "1 GPU" if maturity.proven_gpus == 1 else f"up to {maturity.proven_gpus} GPUs"
+    return f"{gpus}; more has never succeeded"
 
 
 def _event_line(row: rows.Row) -> str:

@@ -15,10 +15,11 @@ from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from policies.facts import Attribution, Gap, Scope
+from policies.facts import Attribution, Gap, Scope, WorkloadKey
 from policies.grids import DEFAULT_LIMITS, PhaseLimits
+from policies.maturity import assess
 from policies.rules import Policy
-from policies.verdicts import Outcome, Result
+from policies.verdicts import Maturity, Outcome, Result
 from providers.base import Inventory
 from watchdog import rows
 from watchdog.agent_readings import with_agents
@@ -43,6 +44,7 @@ from watchdog.recall import recalled
 from watchdog.remember import history_owed, remember, watermarks
 from watchdog.storage import NOTHING_KEPT, Kept, keep_storage, mapped, storage_asked
 from watchdog.timekeeping import Accounted, account
+from watchdog.verdict_changes import change_events, claimed, verdict_changes
 
 if TYPE_CHECKING:
     from watchdog.alerts.delivery import Delivery, Notifier
@@ -119,9 +121,10 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
             backfill=backfill,
             now=now,
         )
+    maturities = assess(memory.runs, as_of=now)
     judged = conclude(
         accounted,
-        runs=memory.runs,
+        maturities=maturities,
         policy=parts.policy,
         advice=gathered.advice,
         measured_by=gathered.measured_by,
@@ -157,7 +160,8 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
         backfill=_backfill(gathered, accounted, now),
     )
     parts.progress("telling")
-    return _cared(parts, _closed(parts, _told(parts, report), gathered, began))
+    report = _told_with_verdicts(parts, report, maturities)
+    return _cared(parts, _closed(parts, report, gathered, began))
 
 
 def accepted(gap: Gap, patterns: Sequence[str]) -> bool:
@@ -216,6 +220,18 @@ def _backfill(
     return backfill_lines(accounted, gathered.advice, now)
 
 
+def _told_with_verdicts(
+    parts: Parts, report: PatrolReport, maturities: Mapping[WorkloadKey, Maturity]
+) -> PatrolReport:
+    """Verdicts that changed are claimed, told in the patrol's message, and then written down."""
+    changes = verdict_changes(parts.ledger, maturities, now=report.at)
+    mine, orphaned = claimed(parts.ledger, changes, report.patrol_id, now=report.at)
+    told = _told(parts, replace(report, verdict_changes=mine))
+    events = change_events([*told.verdict_changes, *orphaned], observed_at=report.at)
+    parts.ledger.append("events", list(events))
+    return told
+
+
 def _told(parts: Parts, report: PatrolReport) -> PatrolReport:
     """One message for the whole patrol; each machine in it gets the outcome of its delivery."""
     alert = alert_from(report)
@@ -228,7 +244,12 @@ def _told(parts: Parts, report: PatrolReport) -> PatrolReport:
         Outcome(machine=each.machine.id, action="notify", result=result, why=why)
         for each in told_machines(report.machines)
     )
-    return replace(report, outcomes=outcomes, gaps=(*report.gaps, *failures))
+    return replace(
+        report,
+        outcomes=outcomes,
+        verdict_changes=tuple(replace(each, result=result) for each in report.verdict_changes),
+        gaps=(*report.gaps, *failures),
+    )
 
 
 def _result(deliveries: Sequence[Delivery]) -> tuple[Result, str]:

@@ -12,6 +12,7 @@ from watchdog.patrol_report import (
     MeteredEgress,
     PatrolReport,
 )
+from watchdog.verdict_changes import VerdictChange
 
 SCHEMA = "spend-watchdog/patrol/1"
 
@@ -30,6 +31,7 @@ def patrol_json(report: PatrolReport) -> dict[str, object]:
         "gaps": [_gap(each) for each in report.gaps],
         "watched": [asdict(scope) for scope in report.watched],
         "outcomes": [_outcome(each) for each in report.outcomes],
+        "verdict_changes": [_verdict_change(each) for each in report.verdict_changes],
         "backfill": {
             "from": moment(report.backfilled_from),
             "machines": [_backfill(each) for each in report.backfill],
@@ -134,6 +136,18 @@ def _outcome(outcome: Outcome) -> dict[str, object]:
         "action": outcome.action,
         "result": outcome.result.value,
         "why": outcome.why,
+    }
+
+
+def _verdict_change(change: VerdictChange) -> dict[str, object]:
+    return {
+        "workload": change.key.name,
+        "group": change.key.group,
+        "from": change.before.value,
+        "to": change.now.value,
+        "at": moment(change.at),
+        "score": change.score,
+        "why": change.why,
     }
 
 

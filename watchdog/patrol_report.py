@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from policies.facts import Attribution, EgressMeter, Gap, Machine, Scope, Storage
 from policies.verdicts import Decision, Maturity, Outcome, PhaseNow
+from watchdog.verdict_changes import VerdictChange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,3 +96,5 @@ class PatrolReport:
     """The places that were seen whole."""
     backfill: tuple[BackfillLine, ...] = ()
     backfilled_from: datetime | None = None
+    verdict_changes: tuple[VerdictChange, ...] = ()
+    """Those that this patrol tells."""

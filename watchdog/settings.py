@@ -178,6 +178,8 @@ class Settings(BaseSettings):
     """Whether disks, snapshots, buckets and idle addresses are looked at."""
     egress: bool = True
     """Whether egress meters are read: they take a permission and metric reads of their own."""
+    restricted_data_classes: Annotated[tuple[str, ...], NoDecode] = ()
+    """Classes of data that must not leave home; `preflight` refuses work on them."""
     act: bool = False
     act_from_local_ledger: bool = False
     heartbeat_url: str | None = None
@@ -187,7 +189,9 @@ class Settings(BaseSettings):
     prometheus: PrometheusSettings = PrometheusSettings()
     ledger_care: LedgerCareSettings = LedgerCareSettings()
 
-    @field_validator("providers", "regions", "accepted_gaps", mode="before")
+    @field_validator(
+        "providers", "regions", "accepted_gaps", "restricted_data_classes", mode="before"
+    )
     @classmethod
     def _split_lists(cls, value: object) -> object:
         return _split(value)

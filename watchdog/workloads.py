@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from policies.facts import Run, WorkloadKey, WorkloadKind
-from policies.maturity import assess, unknown_maturity
+from policies.maturity import Memory, judged, learned, unknown_maturity
 from policies.track_record import key_of
-from policies.verdicts import Maturity
+from policies.verdicts import Maturity, Trend
 from watchdog import rows
-from watchdog.cleaning import clean
+from watchdog.bursts import RentedBurst, burst_json, rented_burst
 from watchdog.costs.lines import UNATTRIBUTED
+from watchdog.json_values import moment
+from watchdog.workload_spend import Spent, spent_json, spent_lately
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.table import Table
 
     from watchdog.ledger.store import Ledger
 
 SCHEMA = "spend-watchdog/workloads/1"
+
+
+class UnknownSubject(Exception):  # noqa: N818 - a user's word that fits nothing
+    exit_code = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,13 +36,30 @@ class Workload:
     key: WorkloadKey
     kind: WorkloadKind
     maturity: Maturity
+    spent: Spent | None = None
+    """None: it was not asked for."""
+    burst: RentedBurst | None = None
 
 
-def workloads(ledger: Ledger, *, now: datetime) -> tuple[Workload, ...]:
-    """Workloads that have a run or a machine, the riskiest first; unknown ones at the end."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What the ledger knows of all workloads at a moment: the fold, and what it rests on."""
+
+    workloads: tuple[Workload, ...]
+    """The riskiest first; unknown ones at the end."""
+    runs: Mapping[WorkloadKey, Sequence[Run]]
+    memory: Memory
+    attributions: Sequence[rows.Row]
+    now: datetime
+
+
+def known_workloads(ledger: Ledger, *, now: datetime) -> Known:
+    """Workloads that have a run or a machine."""
     runs = [rows.run_from(row) for row in ledger.rows("runs")]
-    maturities = assess(runs, as_of=now)
-    kinds = _kinds(runs, ledger.rows("attributions"))
+    attributions = ledger.rows("attributions")
+    memory = learned(runs, as_of=now)
+    maturities = judged(memory, as_of=now)
+    kinds = _kinds(runs, attributions)
     keys = {*maturities, *_without_runs(kinds, maturities)}
     found = [
         Workload(
@@ -47,7 +69,49 @@ def workloads(ledger: Ledger, *, now: datetime) -> tuple[Workload, ...]:
         )
         for key in keys
     ]
-    return tuple(sorted(found, key=_risk))
+    by_workload: dict[WorkloadKey, list[Run]] = defaultdict(list)
+    for run in runs:
+        by_workload[key_of(run)].append(run)
+    return Known(
+        workloads=tuple(sorted(found, key=_risk)),
+        runs=by_workload,
+        memory=memory,
+        attributions=attributions,
+        now=now,
+    )
+
+
+def workloads(ledger: Ledger, *, now: datetime) -> tuple[Workload, ...]:
+    return known_workloads(ledger, now=now).workloads
+
+
+def with_figures(
+    ledger: Ledger, known: Known, *, regions: Sequence[str] | None = None
+) -> tuple[Workload, ...]:
+    """The same workloads with what they burn, and what they wait for at home."""
+    spent = spent_lately(ledger, [each.key for each in known.workloads], now=known.now)
+    return tuple(
+        replace(with_burst(each, known, regions=regions), spent=spent[each.key])
+        for each in known.workloads
+    )
+
+
+def with_burst(workload: Workload, known: Known, *, regions: Sequence[str] | None) -> Workload:
+    runs = known.runs.get(workload.key, ())
+    burst = rented_burst(runs, workload.maturity, regions=regions, now=known.now)
+    return replace(workload, burst=burst)
+
+
+def named(known: Sequence[Workload], subject: str) -> Workload | None:
+    """By `group/name`, or by a name that only one bears."""
+    for each in known:
+        if str(each.key) == subject:
+            return each
+    fitting = [each for each in known if each.key.name == subject]
+    if len(fitting) > 1:
+        names = ", ".join(str(each.key) for each in fitting)
+        raise UnknownSubject(f"{subject} names {len(fitting)} workloads; say which: {names}")
+    return fitting[0] if fitting else None
 
 
 def _without_runs(
@@ -95,6 +159,18 @@ def near_workloads(ledger: Ledger, name: str, *, now: datetime) -> Sequence[str]
     known = [*verdicts_by_label(ledger, now=now), UNATTRIBUTED]
     if name in known:
         return None
+    return _close(name, known)
+
+
+def near_names(known: Known, name: str) -> Sequence[str] | None:
+    """Names like one that no workload bears; None where one does."""
+    names = {str(each.key) for each in known.workloads}
+    names |= {each.key.name for each in known.workloads}
+    return None if name in names else _close(name, sorted(names))
+
+
+def _close(name: str, known: Sequence[str]) -> list[str]:
+    """A name and the same name with its group are one."""
     close = get_close_matches(name, known, n=3)
     return [each for each in close if each.rsplit("/", 1)[-1] not in set(close) - {each}]
 
@@ -113,6 +189,7 @@ def workload_json(workload: Workload) -> dict[str, object]:
         "score": maturity.score,
         "low": maturity.low,
         "high": maturity.high,
+        "trend": _trend_json(maturity.trend),
         "runs": maturity.runs,
         "gpu_hours": maturity.gpu_hours,
         "succeeded": maturity.succeeded,
@@ -122,6 +199,21 @@ def workload_json(workload: Workload) -> dict[str, object]:
             for question, told in maturity.questions.items()
         },
         "missing": list(maturity.missing),
+        "proven_gpus": maturity.proven_gpus,
+        "as_of": moment(maturity.as_of),
+        "spent_7d": None if workload.spent is None else spent_json(workload.spent),
+        "burst": burst_json(workload.burst),
+    }
+
+
+def _trend_json(trend: Trend | None) -> dict[str, object] | None:
+    if trend is None:
+        return None
+    return {
+        "direction": trend.direction.value,
+        "score_then": trend.then,
+        "then_at": moment(trend.then_at),
+        "runs_since": trend.runs,
     }
 
 
@@ -129,32 +221,20 @@ def to_frame(found: Sequence[Workload]) -> pd.DataFrame:
     """One row a workload; the answers are columns of their own."""
     import pandas as pd  # noqa: PLC0415 - the command line must start without it
 
-    table = []
-    for workload in found:
-        row = workload_json(workload)
-        questions = workload.maturity.questions
-        answers = {question.value: told.answer.value for question, told in questions.items()}
-        table.append({k: v for k, v in row.items() if k not in {"questions", "missing"}} | answers)
-    return pd.DataFrame(table)
+    return pd.DataFrame([_frame_row(each) for each in found])
 
 
-def table(found: Sequence[Workload]) -> Table:
-    from rich.markup import escape  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
-    shown = Table(title="Workloads", title_justify="left")
-    for name in ("workload", "verdict", "score", "runs", "GPU h", "what is missing"):
-        justify: Literal["left", "right"] = (
-            "right" if name in {"score", "runs", "GPU h"} else "left"
-        )
-        shown.add_column(name, justify=justify, overflow="fold")
-    for workload in found:
-        maturity = workload.maturity
-        score = "–" if maturity.score is None else f"{maturity.score:.2f}"
-        hours = "–" if maturity.gpu_hours is None else f"{maturity.gpu_hours:.1f}"
-        missing = maturity.missing[0] if maturity.missing else "nothing"
-        name = escape(clean(str(workload.key)))
-        shown.add_row(
-            name, maturity.verdict.value, score, str(maturity.runs), hours, escape(clean(missing))
-        )
-    return shown
+def _frame_row(workload: Workload) -> dict[str, object]:
+    apart = {"questions", "missing", "trend", "spent_7d", "burst"}
+    told = {name: value for name, value in workload_json(workload).items() if name not in apart}
+    questions = workload.maturity.questions
+    answers = {question.value: evidence.answer.value for question, evidence in questions.items()}
+    trend, spent, burst = workload.maturity.trend, workload.spent, workload.burst
+    return {
+        **told,
+        **answers,
+        "trend": None if trend is None else trend.direction.value,
+        "spent_7d_usd": None if spent is None else spent.usd,
+        "spent_7d_unpriced_hours": None if spent is None else spent.unpriced_hours,
+        "queued_hours_30d": None if burst is None else burst.burst.queued_hours,
+    }

@@ -90,6 +90,12 @@ def accelerators(provider: str, machine_type: str) -> tuple[Accelerator, ...] | 
     return None if size is None else size.accelerators
 
 
+def machine_types() -> Iterator[tuple[str, str, tuple[Accelerator, ...]]]:
+    """Every type that the catalogue knows: provider, name, and what it carries."""
+    for (provider, machine_type), size in _sizes().items():
+        yield provider, machine_type, size.accelerators
+
+
 def local_disk_gib(provider: str, machine_type: str) -> float | None:
     """Local disk that a stop erases, in GiB; 0 where the type has none, None where unknown."""
     size = _sizes().get((provider, machine_type))

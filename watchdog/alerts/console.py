@@ -24,6 +24,7 @@ from watchdog.alerts.message import (
     sum_of,
     told_machines,
     untold,
+    verdict_lines,
 )
 from watchdog.alerts.sentences import (
     gaps_told,
@@ -33,6 +34,7 @@ from watchdog.alerts.sentences import (
     reasons_told,
     rest_told,
     summary_told,
+    verdicts_told,
     work_told,
 )
 from watchdog.alerts.wording import counted, money
@@ -56,6 +58,7 @@ def render(report: PatrolReport) -> tuple[RenderableType, ...]:
         *_machine_section(report),
         *_why_section(report),
         *storage_section(report),
+        *_verdict_section(report),
         *_gap_section(report),
         *backfill_section(report),
         *egress_section(report),
@@ -72,6 +75,9 @@ def plain_text(alert: Alert) -> str:
         lines += ["", *_told(line)]
     if rest is not None:
         lines += ["", rest_told(rest)]
+    if alert.verdicts:
+        verdicts = (f"  {clean(told)}" for told in verdicts_told(alert.verdicts))
+        lines += ["", "Verdicts that changed", *verdicts]
     if alert.gaps:
         gaps = (f"  {clean(told)}" for told in gaps_told(alert.gaps))
         lines += ["", "Could not be seen", *gaps]
@@ -175,6 +181,14 @@ def _gap_section(report: PatrolReport) -> Iterator[RenderableType]:
     yield Text("\nCould not be seen", style="bold")
     for gap in gap_lines(report.gaps):
         told = f"{gap.what}, {gap.where}: {gap.why}"
+        yield _indented(Text(clean(told)), 2)
+
+
+def _verdict_section(report: PatrolReport) -> Iterator[RenderableType]:
+    if not report.verdict_changes:
+        return
+    yield Text("\nVerdicts that changed", style="bold")
+    for told in verdicts_told(verdict_lines(report.verdict_changes)):
         yield _indented(Text(clean(told)), 2)
 
 

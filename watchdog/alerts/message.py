@@ -14,6 +14,7 @@ from policies.verdicts import QUIET, Decision, Phase, Verdict, Wanted
 from watchdog.alerts.monday import cost_until, next_monday
 from watchdog.alerts.wording import counted, hourly, money
 from watchdog.patrol_report import JudgedMachine, PatrolReport
+from watchdog.verdict_changes import VerdictChange
 
 LIMIT = 15
 """Machines that one message tells in full: what is longer is not read."""
@@ -61,6 +62,16 @@ class GapLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VerdictLine:
+    """One workload whose verdict changed."""
+
+    workload: str
+    before: Verdict
+    now: Verdict
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sum:
     """Dollars an hour of several machines, and how many of them nobody could price."""
 
@@ -93,12 +104,14 @@ class Alert:
     """Dearest first, then those without a price."""
     gaps: tuple[GapLine, ...]
     left_alone: str | None
+    verdicts: tuple[VerdictLine, ...] = ()
+    """What changed, the steps to and from `mature` first."""
 
 
 def alert_from(report: PatrolReport, *, limit: int = LIMIT) -> Alert | None:
     """What to tell of this patrol; None where there is nothing to tell."""
     told = told_machines(report.machines)
-    if not told and not report.gaps:
+    if not told and not report.gaps and not report.verdict_changes:
         return None
     monday = next_monday(report.at)
     total = sum_of(each.machine for each in told)
@@ -108,14 +121,24 @@ def alert_from(report: PatrolReport, *, limit: int = LIMIT) -> Alert | None:
         at=report.at,
         mode=report.mode,
         monday=monday,
-        headline=_headline(total, by_monday, len(gaps)),
+        headline=_headline(total, by_monday, len(gaps), report.verdict_changes),
         by_phase=_by_phase(told),
         total=total,
         by_monday_usd=by_monday,
         lines=tuple(_line(each, report.at, monday) for each in _chosen(told, limit)),
         gaps=gaps,
         left_alone=_left_alone(report.machines, told),
+        verdicts=verdict_lines(report.verdict_changes),
     )
+
+
+def verdict_lines(changes: Sequence[VerdictChange]) -> tuple[VerdictLine, ...]:
+    """Those that reach or leave `mature` first: only they change what is done."""
+    lines = [
+        VerdictLine(workload=str(each.key), before=each.before, now=each.now, why=each.why)
+        for each in changes
+    ]
+    return tuple(sorted(lines, key=lambda line: Verdict.MATURE not in {line.before, line.now}))
 
 
 def told_machines(machines: Iterable[JudgedMachine]) -> tuple[JudgedMachine, ...]:
@@ -214,9 +237,13 @@ def _prepaid(machine: Machine) -> list[str]:
     return [] if prepaid is None else [f"already paid ({prepaid}): a stop saves nothing"]
 
 
-def _headline(total: Sum, by_monday: Decimal | None, gaps: int) -> str:
-    if not total.machines:
+def _headline(
+    total: Sum, by_monday: Decimal | None, gaps: int, changes: Sequence[VerdictChange]
+) -> str:
+    if not total.machines and gaps:
         return f"{counted(gaps, 'thing')} could not be seen"
+    if not total.machines:
+        return f"{counted(len(changes), 'workload')} changed verdict"
     need = f"{counted(total.machines, 'machine')} need{'s' if total.machines == 1 else ''} a look"
     if by_monday is None:
         return f"{need}: {total.told()}"

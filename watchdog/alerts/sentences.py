@@ -1,16 +1,18 @@
 """An alert in sentences, for every channel. `name` dresses a name as the channel needs it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from policies.verdicts import QUIET, Phase
-from watchdog.alerts.message import Alert, AlertLine, GapLine, Sum
+from watchdog.alerts.message import Alert, AlertLine, GapLine, Sum, VerdictLine
 from watchdog.alerts.wording import counted, duration, hourly, moment, money
 
 Dress: TypeAlias = Callable[[str], str]
 
 GAPS = 8
 """Gaps that one message tells in full."""
+VERDICTS = 10
+"""Changed verdicts that one message tells in full: a first patrol sees all of them change."""
 
 
 def price_told(line: AlertLine) -> str:
@@ -58,6 +60,16 @@ def gaps_told(gaps: tuple[GapLine, ...]) -> tuple[str, ...]:
     lines = [f"{gap.what}, {gap.where}: {gap.why}" for gap in gaps[:GAPS]]
     rest = len(gaps) - GAPS
     return (*lines, f"and {rest} more") if rest > 0 else tuple(lines)
+
+
+def verdicts_told(lines: Sequence[VerdictLine]) -> tuple[str, ...]:
+    """`llama: exploratory → mature (12 of 12 runs …)`; those beyond the limit are counted."""
+    told = [
+        f"{line.workload}: {line.before.value} → {line.now.value} ({line.why})"
+        for line in lines[:VERDICTS]
+    ]
+    rest = len(lines) - VERDICTS
+    return (*told, f"and {rest} more: spend-watchdog workloads") if rest > 0 else tuple(told)
 
 
 def left_alone_told(alert: Alert) -> str | None:

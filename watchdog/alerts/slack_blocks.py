@@ -24,6 +24,7 @@ from watchdog.alerts.sentences import (
     reasons_told,
     rest_told,
     summary_told,
+    verdicts_told,
     work_told,
 )
 from watchdog.alerts.slack_text import fitted, literal, name, neutral
@@ -33,7 +34,7 @@ SECTION_LIMIT = 3000
 CONTEXT_LIMIT = 1900
 TEXT_LIMIT = 3900
 MACHINES = 20
-"""Two blocks each: with the frame around them they stay under the 50 that Slack takes."""
+"""Two blocks each: with at most 8 around them they stay under the 50 that Slack takes."""
 
 
 def blocks(alert: Alert) -> list[Block]:
@@ -46,6 +47,9 @@ def blocks(alert: Alert) -> list[Block]:
         found += _context(reasons_told(line))
     if rest is not None:
         found.append(_section([rest_told(rest)]))
+    if alert.verdicts:
+        found.append(_section(["*Verdicts that changed*"]))
+        found.append(SectionBlock(text=_plain_lines(verdicts_told(alert.verdicts), SECTION_LIMIT)))
     if alert.gaps:
         found.append(_section(["*Could not be seen*"]))
         found.append(SectionBlock(text=_plain_lines(gaps_told(alert.gaps), SECTION_LIMIT)))
@@ -57,6 +61,7 @@ def fallback(alert: Alert) -> str:
     """What notifications and screen readers get: the same machines, one line each."""
     lines = [neutral(alert.headline)]
     lines += [f"{neutral(line.name, 80)}: {price_told(line)}" for line in alert.lines[:MACHINES]]
+    lines += [f"Verdict: {neutral(told)}" for told in verdicts_told(alert.verdicts)]
     lines += [f"Could not be seen: {neutral(told)}" for told in gaps_told(alert.gaps)]
     return fitted(lines, TEXT_LIMIT)
 

@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "costs": "What each workload cost, phase by phase.",
     "workloads": "Every workload with its verdict, score and answers.",
     "explain": "Why a workload or a machine is judged as it is.",
+    "preflight": "May this workload leave home? Exit 0 mature, 3 not, 4 unknown.",
     "record": "Run a command and record how it went, without an import in its code.",
     "runs": "Run histories: import them, list them, show one.",
     "backtest": "Replay the judgement over a run history, and say how good it was.",

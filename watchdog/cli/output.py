@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -80,6 +80,15 @@ def clear() -> None:
 def say(line: str) -> None:
     """One line of a report: what it holds from outside can neither steer nor break it."""
     typer.echo(clean_line(line))
+
+
+def say_wrapped(sentences: Iterable[str]) -> None:
+    """Sentences that a terminal breaks between words; in a pipe each is a line."""
+    from rich.text import Text  # noqa: PLC0415 - not needed for JSON
+
+    target = unbounded_console()
+    for each in sentences:
+        target.print(Text(clean_line(each)))
 
 
 def notice(text: str) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from policies.facts import Gap
+from policies.facts import Gap, WorkloadKey
 from policies.verdicts import (
     QUIET,
     Decision,
@@ -20,6 +20,7 @@ from policies.verdicts import (
 )
 from tests.builders import NOW, attribution, machine, price
 from watchdog.patrol_report import BackfillLine, CostOfWatching, JudgedMachine, PatrolReport
+from watchdog.verdict_changes import VerdictChange
 
 QUIET_WHY = "The meter runs while nothing is computed or moved."
 BLIND_WHY = "It runs, and nothing tells whether anybody uses it."
@@ -133,6 +134,20 @@ def backfilled(
         "advice": advice,
     }
     return BackfillLine(**(values | changes))
+
+
+def verdict_change(name: str = "llama", **changes: Any) -> VerdictChange:
+    values: dict[str, Any] = {
+        "key": WorkloadKey(group=None, name=name),
+        "number": 1,
+        "attempt": 1,
+        "before": Verdict.EXPLORATORY,
+        "now": Verdict.MATURE,
+        "at": NOW,
+        "score": 0.9,
+        "why": "12 of 12 runs that count succeeded",
+    }
+    return VerdictChange(**(values | changes))
 
 
 def _usd(amount: str | None) -> Decimal | None:

@@ -14,7 +14,7 @@ from rich.console import Console
 from policies.facts import MachineState, Scope
 from policies.verdicts import Outcome, Phase, Result, Verdict, Veto, Wanted
 from tests.builders import NOW
-from tests.watchdog.alerts.reports import ADVICE, backfilled, gap, judged, report
+from tests.watchdog.alerts.reports import ADVICE, backfilled, gap, judged, report, verdict_change
 from watchdog.alerts.console import plain_text, render
 from watchdog.alerts.message import alert_from
 from watchdog.patrol_report import CostOfWatching, PatrolReport
@@ -263,3 +263,27 @@ def test_the_preview_has_every_machine_and_its_reason() -> None:
         "",
         "Left alone: 1 active.",
     ]
+
+
+def test_changed_verdicts_are_told_those_of_mature_work_first() -> None:
+    tried = verdict_change("a-probe", before=Verdict.UNKNOWN, now=Verdict.EXPLORATORY, why="new")
+    told = report(verdict_changes=(tried, verdict_change("llama")))
+    seen = printed(told)
+    assert seen.index("llama: exploratory → mature") < seen.index("a-probe: unknown → exploratory")
+    alert = alert_from(told)
+    assert alert is not None
+    assert alert.headline == "2 workloads changed verdict"
+    assert "llama: exploratory → mature (12 of 12 runs" in plain_text(alert)
+
+
+def test_a_workloads_name_cannot_steer_the_terminal() -> None:
+    told = report(verdict_changes=(verdict_change(EVIL, why=EVIL),))
+    alert = alert_from(told)
+    assert alert is not None
+    for text in (printed(told), plain_text(alert)):
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+
+
+def test_no_changed_verdict_is_no_section() -> None:
+    assert "Verdicts" not in printed(report(judged()))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from policies.facts import StopTerms
 from policies.verdicts import Phase
 from tests.fake_slack import refused_for
-from tests.watchdog.alerts.reports import gap, judged, report
+from tests.watchdog.alerts.reports import gap, judged, report, verdict_change
 from watchdog.alerts.console import plain_text
 from watchdog.alerts.message import Alert, alert_from
 from watchdog.alerts.slack_blocks import blocks, fallback
@@ -46,7 +46,9 @@ def alert_named(tag: str) -> Alert:
         why=(tag, tag),
         stop_terms=StopTerms(can_stop=True, why=tag, prepaid=tag),
     )
-    alert = alert_from(report(dark, gaps=[gap(what=tag, why=tag, region=tag)]))
+    changes = (verdict_change(tag, why=tag),)
+    gaps = [gap(what=tag, why=tag, region=tag)]
+    alert = alert_from(report(dark, gaps=gaps, verdict_changes=changes))
     assert alert is not None
     return alert
 
@@ -168,3 +170,15 @@ def test_a_message_in_act_mode_does_not_claim_to_observe() -> None:
     assert alert is not None
     assert "nothing was stopped" in plain_text(alert)
     assert "nothing was stopped" not in plain_text(replace(alert, mode="act"))
+
+
+def test_changed_verdicts_stand_in_the_message_and_in_its_fallback() -> None:
+    changes = tuple(verdict_change(f"w{number}") for number in range(500))
+    alert = alert_from(report(verdict_changes=changes))
+    assert alert is not None
+    sent = message(alert)
+    assert refused_for(sent) is None
+    assert "w0: exploratory → mature" in sent["text"]
+    told = "\n".join(text for _, text in texts(sent))
+    assert "Verdicts that changed" in told
+    assert "and 490 more: spend-watchdog workloads" in told

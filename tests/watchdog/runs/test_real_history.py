@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from policies.maturity import reasons
 from tests.watchdog.runs.histories import write_csv
 from watchdog.ledger.store import Ledger
 from watchdog.runs.files import import_files
+from watchdog.workloads import known_workloads
 
 HISTORY = (
     Path(__file__).resolve().parents[4] / "shared" / "data" / "runs" / "sacred_runs_dev.csv.gz"
@@ -80,3 +82,20 @@ def test_a_real_history_enters_whole_and_once(history: Path, tmp_path: Path) -> 
     assert len({each["workload_group"] for each in stored}) == 52
     assert sum(each["ended_at"] is None for each in stored) == 585
     assert sum(each["gpus"] == 0 for each in stored) == 785
+
+
+def test_every_score_of_a_real_history_is_explained_whole(history: Path, tmp_path: Path) -> None:
+    ledger = Ledger.open(str(tmp_path / "ledger"))
+    import_files(ledger, [history], now=NOW, strict=True)
+    known = known_workloads(ledger, now=NOW)
+    explained = [
+        (each, told)
+        for each in known.workloads
+        if (told := reasons(known.memory, each.key, as_of=NOW)) is not None
+    ]
+    assert len(explained) == sum(each.maturity.score is not None for each in known.workloads) > 100
+    for each, told in explained:
+        added = told.start + sum(term.points for term in told.terms)
+        assert added == pytest.approx(told.score.value, abs=1e-9)
+        assert each.maturity.score == round(told.score.value, 4)
+        assert all(term.why and "None" not in term.why for term in told.terms)
