@@ -79,7 +79,7 @@ def remember(
     }
     frame = rows.readings_frame(gathered.readings, since=since, observed_at=now)
     ledger.append("readings", frame)
-    runs = with_lost(ledger, ledger.rows("runs"), now=now)
+    runs = with_lost(ledger, ledger.rows("runs_told"), now=now)
     return Memory(
         runs=tuple(rows.run_from(row) for row in runs),
         observations=observations,
