@@ -24,8 +24,10 @@ several as (
 -- without
 ranked as (
     select
-        placed.*,
-        split_part(placed.source, ':', 1) as told_kind,
+        placed.run_id,
+        placed.attempt,
+        placed.outcome,
+        own.teller,
         row_number() over (
             partition by placed.attempt
             order by own.trust, own.teller
@@ -49,18 +51,32 @@ ranked as (
     inner join run_sources as own on own.run_id = placed.run_id
 ),
 
+best as (
+    select
+        attempt,
+        max_by(outcome, ended) as best_outcome,
+        string_agg(teller, ';' order by trusted desc) as told_by
+    from ranked
+    group by attempt
+),
+
 judged as (
     select
-        *,
-        max_by(outcome, ended) over (partition by attempt) as best_outcome
-    from ranked
+        placed.*,
+        ranked.trusted,
+        ranked.ended,
+        best.best_outcome
+    from placed
+    inner join ranked on ranked.run_id = placed.run_id
+    inner join best on best.attempt = placed.attempt
 ),
 
 ids as (
     select
-        *,
-        unnest(string_split(concat_ws(';', run_id, aliases), ';')) as other_id
-    from judged
+        placed.attempt,
+        unnest(string_split(concat_ws(';', placed.run_id, placed.aliases), ';')) as other_id
+    from placed
+    inner join several on several.attempt = placed.attempt
 ),
 
 merged as (
@@ -122,8 +138,7 @@ merged as (
         max_by(sent_bytes, trusted) filter (where sent_bytes is not null) as sent_bytes,
         max_by(cost_usd, trusted) filter (where cost_usd is not null) as cost_usd,
         max(source) filter (where run_id = attempt) as source,
-        max(observed_at) as observed_at,
-        string_agg(told_kind, ';' order by trusted desc) as told_by
+        max(observed_at) as observed_at
     from judged
     group by attempt
 ),
@@ -222,6 +237,7 @@ select
     merged.source,
     known_as.aliases,
     merged.observed_at,
-    merged.told_by
+    best.told_by
 from merged
+inner join best on best.attempt = merged.run_id
 left join known_as on known_as.attempt = merged.run_id
