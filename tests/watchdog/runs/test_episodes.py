@@ -110,7 +110,7 @@ def told(ledger: Ledger) -> list[Row]:
 def spans(ledger: Ledger) -> list[tuple[datetime, datetime | None, str]]:
     """Of what counts."""
     rows = [row for row in ledger.rows("runs") if row["source"] == "episode"]
-    return sorted((row["started_at"], row["ended_at"], str(row["outcome"])) for row in rows)  # type: ignore[type-var,misc]
+    return sorted((row["started_at"], row["ended_at"], str(row["outcome"])) for row in rows)  # type: ignore[misc]
 
 
 def test_activity_that_nobody_recorded_becomes_a_run(ledger: Ledger) -> None:

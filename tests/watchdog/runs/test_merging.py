@@ -252,7 +252,7 @@ def merged(rows: Sequence[Row]) -> tuple[list[Row], dict[str, Row]]:
     return sorted(found, key=lambda row: str(row["run_id"])), by_id
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(rows=histories(), data=st.data())
 def test_merging_keeps_its_promises(rows: list[Row], data: st.DataObject) -> None:
     shown_now, attempts = merged(rows)
