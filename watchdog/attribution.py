@@ -102,8 +102,15 @@ def attributions_of(
     base = claimed(machine, mapping)
     if base is not None:
         return (base,)
-    rest = _told(machine, _by_launcher(machine) or _by_name(machine)) or _none(machine)
-    return _with_runs(machine, rest, runs, now)
+    return _with_runs(machine, without_runs(machine, mapping=mapping), runs, now)
+
+
+def without_runs(machine: Machine, *, mapping: WorkloadMapping) -> Attribution:
+    """Whose the machine's time is while no run names it."""
+    base = claimed(machine, mapping)
+    if base is not None:
+        return base
+    return _told(machine, _by_launcher(machine) or _by_name(machine)) or _none(machine)
 
 
 def claimed(resource: Resource, mapping: WorkloadMapping) -> Attribution | None:
@@ -265,7 +272,7 @@ def _with_runs(
     machine: Machine, rest: Attribution, runs: Sequence[Run], now: datetime
 ) -> tuple[Attribution, ...]:
     """Time split at the starts and ends of runs; what no run covers belongs to `rest`."""
-    spans = [(run.started_at, _end_of(run, now), run) for run in runs]
+    spans = [(run.started_at, end_of_run(run, now), run) for run in runs]
     spans = sorted((span for span in spans if span[0] < span[1]), key=lambda span: span[0])
     edges = {BEGINNING, *(edge for begin, end, _ in spans for edge in (begin, end))}
     times = sorted(edges - {FOREVER})
@@ -280,7 +287,7 @@ def _with_runs(
     return tuple(_merged(pieces))
 
 
-def _end_of(run: Run, now: datetime) -> datetime:
+def end_of_run(run: Run, now: datetime) -> datetime:
     """A run that goes on has no end yet; one whose end nobody told reaches to now at most."""
     if run.ended_at is not None:
         return run.ended_at

@@ -42,6 +42,7 @@ from watchdog.past_readings import with_past_readings
 from watchdog.patrol_report import BackfillLine, CostOfWatching, PatrolReport
 from watchdog.recall import recalled
 from watchdog.remember import history_owed, remember, watermarks
+from watchdog.runs.episodes import Seen, tell_episodes
 from watchdog.storage import NOTHING_KEPT, Kept, keep_storage, mapped, storage_asked
 from watchdog.timekeeping import Accounted, account
 from watchdog.verdict_changes import change_events, claimed, verdict_changes
@@ -86,7 +87,8 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
     `backfill`: how far a scope is read back; None reads two weeks where a scope was never watched.
     """
     began = time.monotonic()
-    before = {} if backfill is not None else watermarks(parts.ledger)
+    watched = watermarks(parts.ledger)
+    before = {} if backfill is not None else watched
     gathered = gather(
         parts.providers,
         now=now,
@@ -110,6 +112,18 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
     gathered = with_agents(parts.ledger, gathered, now=now)
     parts.progress("judging")
     accounted = account(gathered, memory, mapping=parts.mapping, limits=parts.limits, now=now)
+    tell_episodes(
+        parts.ledger,
+        Seen(
+            gathered=gathered,
+            accounted=accounted,
+            memory=memory,
+            watched=watched,
+            mapping=parts.mapping,
+            limits=parts.limits,
+            now=now,
+        ),
+    )
     kept = NOTHING_KEPT
     if parts.storage:
         kept = keep_storage(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from policies.episodes import SOURCE
 from policies.facts import Gap, Machine, Run, Scope, Window
 from policies.grids import PhaseLimits
 from policies.phases import Earlier
@@ -28,6 +29,11 @@ class Memory:
     """What the ledger knows once this pass's facts are in it."""
 
     runs: tuple[Run, ...]
+    """One for each attempt, whoever told of it."""
+    episodes: tuple[Run, ...]
+    """Every episode that was ever told, explained since or not."""
+    episodes_observed: Mapping[str, datetime]
+    """When each of them was told last, by its id."""
     observations: Mapping[str, Sequence[rows.Row]]
     """By machine, the rows of the table `machines`, oldest first."""
     earlier: Mapping[str, Earlier]
@@ -79,9 +85,12 @@ def remember(
     }
     frame = rows.readings_frame(gathered.readings, since=since, observed_at=now)
     ledger.append("readings", frame)
-    runs = with_lost(ledger, ledger.rows("runs"), now=now)
+    unsettled = with_lost(ledger, ledger.rows("runs_unsettled"), now=now)
+    episodes = [row for row in unsettled if row["source"] == SOURCE]
     return Memory(
-        runs=tuple(rows.run_from(row) for row in runs),
+        runs=tuple(rows.run_from(row) for row in ledger.rows("runs")),
+        episodes=tuple(rows.run_from(row) for row in episodes),
+        episodes_observed={str(row["run_id"]): moment_of(row["observed_at"]) for row in episodes},
         observations=observations,
         earlier=_earlier(ledger, gathered, limits),
         gaps=(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from math import isnan
 
+from policies.episodes import is_episode
 from policies.facts import Attribution, Machine, Reading, Transition
 from policies.grids import PhaseLimits
 from policies.phases import NOTHING_EARLIER, Span, Timeline, timeline
@@ -45,7 +46,8 @@ def account(
     windows = {each.scope: each.windows for each in gathered.watched}
     readings = _by_resource(gathered.readings)
     transitions = _by_machine(gathered.transitions)
-    runs = runs_by_machine(gathered.machines, memory.runs)
+    recorded = [run for run in memory.runs if not is_episode(run)]
+    runs = runs_by_machine(gathered.machines, recorded)
     found = []
     for machine in gathered.machines:
         spans = _spans(machine, windows.get(scope_of(machine)), transitions, memory, now)

@@ -309,3 +309,50 @@ def test_costs_add_up_and_explain_says_why(user: User, aws: AwsServer) -> None:
     _, why = user.run("explain", "forgotten-1", "--events")
     assert why["findings"][0]["wanted"] == "notify"
     assert {event["kind"] for event in why["events"]} == {"finding"}
+
+
+def test_what_nobody_recorded_becomes_a_run_until_somebody_tells_of_it(
+    user: User, aws: AwsServer
+) -> None:
+    machine = start(aws, "trainer-1", spend_watchdog__workload="llama")
+    report(aws, machine, [0.0] * 6 + [95.0] * 16 + [0.0] * 18, held=18_000)
+    for _ in range(2):
+        assert user.run("patrol")[0] == 0
+    _, listed = user.run("runs", "list")
+    (episode,) = listed["rows"]
+    assert (episode["outcome"], episode["told_by"]) == ("unknown", "episode")
+    assert (episode["workload"], episode["machine_type"]) == ("llama", "g5.xlarge")
+    assert (episode["peak_gpu_memory_mib"], episode["gpus"]) == (18_000.0, 1)
+    begin, end = (datetime.fromisoformat(episode[name]) for name in ("started_at", "ended_at"))
+    assert end - begin == timedelta(minutes=80)
+    (llama,) = user.run("workloads")[1]["rows"]
+    assert (llama["verdict"], llama["runs"], llama["succeeded"]) == ("unknown", 1, 0)
+
+    told = {
+        "run_id": "job-7",
+        "workload": "llama",
+        "started_at": (begin - timedelta(minutes=2)).isoformat(),
+        "ended_at": (end - timedelta(minutes=1)).isoformat(),
+        "outcome": "succeeded",
+        "machine_id": machine,
+        "source": "slurm",
+    }
+    history = user.folder / "runs.jsonl"
+    history.write_text(json.dumps(told) + "\n", encoding="utf-8")
+    assert user.run("runs", "import", str(history))[0] == 0
+    (run,) = user.run("runs", "list")[1]["rows"]
+    assert (run["run_id"], run["told_by"], run["outcome"]) == (
+        "job-7",
+        "slurm;episode",
+        "succeeded",
+    )
+    assert run["peak_gpu_memory_mib"] == 18_000.0
+    assert user.run("patrol")[0] == 0
+    (llama,) = user.run("workloads")[1]["rows"]
+    assert (llama["runs"], llama["succeeded"]) == (1, 1)
+
+    assert user.run("runs", "split", "job-7")[0] == 0
+    assert len(user.run("runs", "list")[1]["rows"]) == 1  # it still explains the episode
+    assert user.run("runs", "show", episode["run_id"])[1]["counts"].startswith("no: recorded runs")
+    assert user.run("runs", "split", episode["run_id"])[0] == 0
+    assert len(user.run("runs", "list")[1]["rows"]) == 2

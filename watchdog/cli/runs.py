@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Run histories: import them, list them, show one.")
 
-COLUMNS = ("run_id", "workload", "started_at", "ended_at", "outcome", "cause", "gpus", "source")
+COLUMNS = ("run_id", "workload", "started_at", "ended_at", "outcome", "cause", "gpus", "told_by")
 FIRST = ("workload", "run_id", "started_at", "outcome", "cause")
 """What stays on a narrow terminal."""
 
@@ -118,8 +118,43 @@ def show(
         output.print_json({"schema": "spend-watchdog/run/1", **found})
         return
     for name, value in found.items():
-        if value is not None:
+        if value is not None and name not in {"told", "differ"}:
             typer.echo(f"{name}: {value}")
+    _show_sources(found)
+
+
+def _show_sources(found: Mapping[str, Any]) -> None:
+    """Who told of the attempt, and what they disagree on."""
+    for row in found.get("told", ()):
+        way = f", the same by {row['merged_by']}" if "merged_by" in row else ""
+        typer.echo(f"told by {row.get('source')}: {row['run_id']}{way}")
+    for name, said in found.get("differ", {}).items():
+        values = ", ".join(f"{source} {value}" for source, value in said.items())
+        typer.echo(f"they differ in {name}: {values}")
+
+
+@app.command()
+def split(
+    run_id: Annotated[str, typer.Argument(metavar="RUN_ID", help="Its id, or how it begins.")],
+    *,
+    undo: Annotated[bool, typer.Option("--undo", help="Merge it again where it fits.")] = False,
+    config: options.Config = None,
+    ledger: options.LedgerUrl = None,
+    json: options.Json = False,
+) -> None:
+    """Say that a run is an attempt of its own, not one that another source tells of, too.
+
+    `runs show` names the runs that were merged. Nothing that was told is lost, and --undo takes it
+    back. An episode that is split off counts, whatever recorded runs explain it.
+    """
+    from watchdog.runs.splitting import split as split_off  # noqa: PLC0415 - heavy
+
+    store = _folded(config, ledger)
+    name = split_off(store, run_id, apart=not undo, now=datetime.now(UTC))
+    if json:
+        output.print_json({"schema": "spend-watchdog/split/1", "run_id": name, "apart": not undo})
+        return
+    typer.echo(f"{name}: {'merged where it fits' if undo else 'an attempt of its own'}")
 
 
 def _tell(done: Sequence[Imported], *, json: bool) -> None:

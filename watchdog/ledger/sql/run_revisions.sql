@@ -3,4 +3,4 @@ select
     run_id,
     revision,
     observed_at
-from runs
+from runs_told
