@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from math import inf, log1p
 
 from policies.facts import RunOutcome, WorkloadKey
@@ -23,15 +24,25 @@ Factors = tuple[float, ...]
 EDGES_MIN = (0.0, 5.0, 10.0, 30.0, 180.0, inf)
 """Minutes of a pause at which another factor begins: what happens at once, over a coffee, within
 the half hour, within half a day, and later."""
-ENDS: Factors = (0.829, 0.764, 0.577, 0.302, 0.455)
-AFTER: Factors = (-0.197, -0.308, -0.257, -0.142, -0.004)
-"""A pause that has lasted t minutes, after an activity of d minutes, ends in the next minute with
-the chance `ENDS` × (1 + d)^`AFTER` / (1 + t): after a long run nobody waits at the screen."""
-FLEET_PAUSES = 60.0
-GROUP_PAUSES = 20.0
-WORKLOAD_PAUSES = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prior:
+    """A pause that has lasted t minutes, after an activity of d minutes, ends in the next minute
+    with the chance `ends` × (1 + d)^`after` / (1 + t): after a long run nobody waits at the screen.
+    """
+
+    ends: Factors = (0.829, 0.764, 0.577, 0.302, 0.455)
+    after: Factors = (-0.197, -0.308, -0.257, -0.142, -0.004)
+
+
+DEFAULT_PRIOR = Prior()
+SEGMENTS = len(EDGES_MIN) - 1
+FLEET_PAUSES = 120.0
+GROUP_PAUSES = 30.0
+WORKLOAD_PAUSES = 30.0
 """Ended pauses that the level above counts for: shrinkage toward it."""
-ENOUGH = 30
+ENOUGH = 100
 """Pauses of a group after one outcome, or in one part of the week, before they count apart."""
 REGRET_STOPS = 20.0
 """Stops that a workload's regrets are measured against, besides its own."""
@@ -54,8 +65,8 @@ class Before:
 class Habit:
     """Pauses of one level, in two numbers a segment, however many there were."""
 
-    ended: list[float] = field(default_factory=lambda: [0.0] * len(ENDS))
-    expected: list[float] = field(default_factory=lambda: [0.0] * len(ENDS))
+    ended: list[float] = field(default_factory=lambda: [0.0] * SEGMENTS)
+    expected: list[float] = field(default_factory=lambda: [0.0] * SEGMENTS)
     """How many would have ended there by what the levels above expected."""
     pauses: int = 0
 
@@ -82,6 +93,7 @@ def _habits() -> defaultdict[object, Habit]:
 class Habits:
     """All that is remembered of pauses. To be told of each pause when it has ended."""
 
+    prior: Prior = DEFAULT_PRIOR
     levels: defaultdict[object, Habit] = field(default_factory=_habits)
     stops: defaultdict[WorkloadKey | None, Stops] = field(
         default_factory=lambda: defaultdict(Stops)
@@ -93,9 +105,9 @@ class Habits:
         segment = _segment(minutes)
         expected = [
             strength * spent
-            for strength, spent in zip(_prior(before.activity_s), _spent(minutes), strict=True)
+            for strength, spent in zip(self._expected(before), _spent(minutes), strict=True)
         ]
-        for name, counts_for, _ in _levels(before):
+        for name, counts_for in _levels(before):
             habit = self.levels[name]
             habit.ended[segment] += 1
             habit.pauses += 1
@@ -111,44 +123,40 @@ class Habits:
         self.stops[key].regretted += regretted
 
     def strengths(self, before: Before) -> Factors:
-        """By segment: the pause ends in its next minute with the chance strength / (1 + minutes)."""
-        strengths = list(_prior(before.activity_s))
-        for name, counts_for, _ in _levels(before):
+        """By segment: chances that the pause ends in its next minute, times (1 + minutes)."""
+        strengths = list(self._expected(before))
+        for name, counts_for in _levels(before):
             habit = self.levels.get(name)
             if habit is not None and _counts(name, habit):
                 factors = habit.factors(counts_for)
                 strengths = [s * factor for s, factor in zip(strengths, factors, strict=True)]
         return tuple(strengths)
 
+    def _expected(self, before: Before) -> Factors:
+        longer = 1.0 + max(0.0, before.activity_s) / 60
+        prior = self.prior
+        return tuple(e * longer**a for e, a in zip(prior.ends, prior.after, strict=True))
+
     def dearer(self, key: WorkloadKey | None) -> float:
         """By which factor, 1 to 2, regrets make a restart of this workload dearer."""
         stops = self.stops.get(key, NO_STOPS)
         return 1.0 + stops.regretted / (stops.stopped + REGRET_STOPS)
 
-    def learned_from(self, before: Before) -> str:
-        """Whose pauses speak loudest here, in words."""
-        told = [
-            f"{self.levels[name].pauses} of {whose}"
-            for name, _, whose in _levels(before)
-            if name in self.levels and whose
-        ]
-        return ", ".join(reversed(told)) or "none of its own yet"
-
 
 NO_STOPS = Stops()
 
 
-def _levels(before: Before) -> Iterator[tuple[tuple[object, ...], float, str]]:
-    """Name, weight of the level above, and words for it: from the widest to the narrowest."""
-    yield ("fleet",), FLEET_PAUSES, "the fleet"
+def _levels(before: Before) -> Iterator[tuple[tuple[object, ...], float]]:
+    """Each level, from the widest on, and what the one above it counts for."""
+    yield ("fleet",), FLEET_PAUSES
     key = before.key
     if key is None:
         return
     if key.group is not None:
-        yield ("group", key.group), GROUP_PAUSES, "its group"
-        yield ("outcome", key.group, before.outcome), GROUP_PAUSES, ""
-        yield ("week", key.group, _part_of_week(before.began_at)), GROUP_PAUSES, ""
-    yield ("workload", key), WORKLOAD_PAUSES, "its own"
+        yield ("group", key.group), GROUP_PAUSES
+        yield ("outcome", key.group, before.outcome), GROUP_PAUSES
+        yield ("week", key.group, _part_of_week(before.began_at)), GROUP_PAUSES
+    yield ("workload", key), WORKLOAD_PAUSES
 
 
 def _counts(name: tuple[object, ...], habit: Habit) -> bool:
@@ -162,16 +170,11 @@ def _part_of_week(moment: datetime) -> str:
     return f"hours {moment.hour // 6 * 6}"
 
 
-def _prior(activity_s: float) -> Factors:
-    longer = 1.0 + max(0.0, activity_s) / 60
-    return tuple(ends * longer**after for ends, after in zip(ENDS, AFTER, strict=True))
-
-
 def _segment(minutes: float) -> int:
     return sum(minutes > edge for edge in EDGES_MIN[1:-1])
 
 
 def _spent(minutes: float) -> Iterator[float]:
     """What a pause of this length passed of each segment, in log-minutes."""
-    for low, high in zip(EDGES_MIN, EDGES_MIN[1:], strict=False):
+    for low, high in pairwise(EDGES_MIN):
         yield max(0.0, log1p(min(minutes, high)) - log1p(low)) if minutes > low else 0.0

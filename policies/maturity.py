@@ -94,7 +94,7 @@ class Memory:
                 self.group[key.group].add(run)
 
     def verdict(self, key: WorkloadKey, given: Score) -> Verdict:
-        """A run that the work itself ended, or that its person cancelled, shows whether it searches.
+        """Only a run that the work or its person ended says whether it still searches.
 
         A workload without one is unknown, unless it leans on its group.
         """

@@ -185,9 +185,7 @@ def _integral(lasting: Floats) -> Floats:
     width = np.diff(_grid())
     fall = np.log(lasting[:-1] / lasting[1:])
     flat = fall < 1e-9  # noqa: PLR2004 - as good as nothing
-    mean = np.where(
-        flat, lasting[:-1], (lasting[:-1] - lasting[1:]) / np.where(flat, 1.0, fall)
-    )
+    mean = np.where(flat, lasting[:-1], (lasting[:-1] - lasting[1:]) / np.where(flat, 1.0, fall))
     return np.concatenate(([0.0], np.cumsum(mean * width)))
 
 

@@ -30,8 +30,6 @@ class Pause:
     """Until when it is known to have lasted."""
     workloads: tuple[str, ...]
     """Names of those that ran last; several where they ended at once."""
-    group: str | None
-    """Of the workloads, where it is told; readings tell none."""
     activity_s: float
     """How long the activity lasted that ended when it began."""
     runs: tuple[Run, ...] = ()
@@ -112,7 +110,6 @@ def _pause(host: str, ended: Sequence[Run], until: datetime | None, horizon: dat
         ended_at=until,
         seen_until=until or horizon,
         workloads=tuple(dict.fromkeys(run.workload for run in ended)),
-        group=ended[0].group or ended[0].owner,
         activity_s=max(run.duration_s or 0.0 for run in ended),
         runs=tuple(ended),
     )
@@ -148,7 +145,7 @@ def judged(pauses: Sequence[Pause], runs: Sequence[Run]) -> list[JudgedPause]:
 
 def _judged(pause: Pause, memory: Memory, newest: dict[str, list[Run]]) -> JudgedPause:
     as_of = pause.began_at
-    last = [run for run in (pause.runs or _newest(pause, newest))]
+    last = list(pause.runs or _newest(pause, newest))
     if not last:
         before = Before(key=None, began_at=as_of, activity_s=pause.activity_s)
         unknown = unknown_maturity(as_of)
