@@ -104,6 +104,21 @@ def patience(
     )
 
 
+def patience_names(told: Patience, quiet: timedelta) -> dict[str, object]:
+    """What conditions may ask of it (`policies/names.py`). What has no price is left out."""
+    stop_after = told.stop_after.total_seconds() / 60
+    minutes = quiet.total_seconds() / 60
+    names: dict[str, object] = {
+        "patience.minutes": stop_after,
+        "patience.left_minutes": stop_after - minutes,
+        "patience.exhausted": minutes >= stop_after,
+    }
+    if told.waste_usd is not None and told.restart_usd is not None:
+        names["patience.waste_usd"] = float(told.waste_usd)
+        names["patience.restart_usd"] = float(told.restart_usd)
+    return names
+
+
 def machine_time(cost: timedelta | Decimal, hourly_usd: Decimal | None) -> timedelta | None:
     """What a restart costs, as time of the machine; None where dollars meet an unknown price."""
     if isinstance(cost, timedelta):

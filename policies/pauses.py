@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from policies.facts import Run, RunOutcome, WorkloadKind
-from policies.habits import Before
+from policies.facts import Run, RunOutcome, WorkloadKey, WorkloadKind
+from policies.habits import Before, Habits
 from policies.maturity import Memory, maturity_at, unknown_maturity
 from policies.replay import walk
 from policies.track_record import key_of
@@ -113,6 +113,40 @@ def _pause(host: str, ended: Sequence[Run], until: datetime | None, horizon: dat
         activity_s=max(run.duration_s or 0.0 for run in ended),
         runs=tuple(ended),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learned:
+    """What past runs tell of pauses."""
+
+    habits: Habits
+    outcomes: Mapping[WorkloadKey, RunOutcome]
+    """How the newest run of each workload ended."""
+
+    def before(self, key: WorkloadKey | None, began_at: datetime, activity_s: float) -> Before:
+        outcome = None if key is None else self.outcomes.get(key)
+        return Before(key=key, began_at=began_at, activity_s=activity_s, outcome=outcome)
+
+
+def habits_of(runs: Sequence[Run], *, as_of: datetime) -> Learned:
+    """The habits that the runs known at `as_of` show: the fold of the replay, up to now."""
+    known = [run for run in runs if run.started_at <= as_of]
+    habits = Habits()
+    over = [pause for pause in pauses_of_runs(known) if pause.ended_at is not None]
+    for pause in sorted(over, key=lambda pause: (pause.ended_at, pause.began_at, pause.resource)):
+        last = pause.runs[0]
+        before = Before(
+            key=key_of(last),
+            began_at=pause.began_at,
+            activity_s=pause.activity_s,
+            outcome=last.outcome,
+        )
+        habits.ended(before, pause.length_s or 0.0)
+    ended = sorted(
+        (run for run in known if run.ended_at is not None and run.ended_at <= as_of),
+        key=lambda run: (run.ended_at, run.run_id),
+    )
+    return Learned(habits=habits, outcomes={key_of(run): run.outcome for run in ended})
 
 
 def judged(pauses: Sequence[Pause], runs: Sequence[Run]) -> list[JudgedPause]:

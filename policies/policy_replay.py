@@ -14,14 +14,14 @@ from heapq import heappop, heappush
 from policies.conditions import compiled
 from policies.facts import WorkloadKind
 from policies.habits import Habits
-from policies.patience import Patience, patience, patrols_until
+from policies.patience import Patience, patience, patience_names, patrols_until
 from policies.pauses import JudgedPause
 from policies.rules import Policy, decide
 from policies.verdicts import Verdict, Wanted
 
 REGRET = timedelta(hours=2)
 """A stop that is undone within this time is regretted."""
-FOLLOWED = timedelta(days=30)
+FOLLOWED = timedelta(days=7)
 """How long patrols follow one pause: what has not been stopped by then, never is."""
 
 
@@ -150,15 +150,18 @@ def after(moment: timedelta, every: timedelta) -> Plan:
 
 def by_rules(policy: Policy, restart_cost: timedelta, every: timedelta) -> Plan:
     """The rules of a policy file. Its graces and its mode do not matter in a replay."""
+    softest = all(rule.then in {Wanted.LEAVE, Wanted.NOTIFY} for rule in policy.rules)
     used = {name for rule in policy.rules for name in compiled(rule.when).names}
 
     def plan(
         each: JudgedPause, habits: Habits, not_before: datetime | None
     ) -> tuple[int | None, int | None, str]:
-        told = _patience(each, habits, not_before, restart_cost)
-        names = _names_at_start(each)
         warned: int | None = None
         why = "no rule wanted more than to notify"
+        if softest:
+            return None, None, why
+        told = _patience(each, habits, not_before, restart_cost)
+        names = _names_at_start(each)
         for patrol, quiet in _patrols(each, every):
             known = {**names, **_names_at(each, quiet, told)}
             ruled = decide(policy, {name: known[name] for name in used if name in known})
@@ -215,12 +218,9 @@ def _names_at_start(each: JudgedPause) -> dict[str, object]:
 def _names_at(each: JudgedPause, quiet: timedelta, told: Patience) -> Mapping[str, object]:
     now = each.pause.began_at + quiet
     minutes = quiet.total_seconds() / 60
-    stop_after = told.stop_after.total_seconds() / 60
     return {
         "idle.minutes": minutes,
-        "patience.minutes": stop_after,
-        "patience.left_minutes": stop_after - minutes,
-        "patience.exhausted": minutes >= stop_after,
+        **patience_names(told, quiet),
         "time.hour": float(now.hour),
         "time.weekday": float(now.isoweekday()),
     }
