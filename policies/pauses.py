@@ -26,8 +26,8 @@ class Pause:
     began_at: datetime
     ended_at: datetime | None
     """None: it was not seen to end."""
-    seen_until: datetime
-    """Until when it is known to have lasted."""
+    seen_until: datetime | None
+    """Until when it is known to have lasted; None: nothing is known to have ended it."""
     workloads: tuple[str, ...]
     """Names of those that ran last; several where they ended at once."""
     activity_s: float
@@ -65,25 +65,21 @@ def pauses_of_runs(runs: Iterable[Run]) -> list[Pause]:
     runs hides everything. Unknown is never idle.
     """
     hosts: dict[str, list[Run]] = defaultdict(list)
-    until: datetime | None = None
     for run in runs:
-        until = max(filter(None, (until, run.started_at, run.ended_at)))
         host = resource_of(run)
         if host is not None:
             hosts[host].append(run)
-    if until is None:
-        return []
-    found = [pause for host, told in hosts.items() for pause in _of_host(host, told, until)]
+    found = [pause for host, told in hosts.items() for pause in _of_host(host, told)]
     return sorted(found, key=lambda pause: (pause.began_at, pause.resource))
 
 
-def _of_host(host: str, runs: Sequence[Run], until: datetime) -> Iterator[Pause]:
+def _of_host(host: str, runs: Sequence[Run]) -> Iterator[Pause]:
     ended: list[Run] = []
     """Those with the latest end so far; several where they ended together."""
     hidden = False
     for run in sorted(runs, key=lambda run: (run.started_at, run.run_id)):
         if ended and not hidden and run.started_at > _end(ended[0]):
-            yield _pause(host, ended, run.started_at, until)
+            yield _pause(host, ended, run.started_at)
         hidden = False
         if run.outcome is RunOutcome.RUNNING:
             return
@@ -94,7 +90,7 @@ def _of_host(host: str, runs: Sequence[Run], until: datetime) -> Iterator[Pause]
         elif run.ended_at == ended[0].ended_at:
             ended.append(run)
     if ended and not hidden:
-        yield _pause(host, ended, None, until)
+        yield _pause(host, ended, None)
 
 
 def _end(run: Run) -> datetime:
@@ -103,12 +99,12 @@ def _end(run: Run) -> datetime:
     return run.ended_at
 
 
-def _pause(host: str, ended: Sequence[Run], until: datetime | None, horizon: datetime) -> Pause:
+def _pause(host: str, ended: Sequence[Run], until: datetime | None) -> Pause:
     return Pause(
         resource=host,
         began_at=_end(ended[0]),
         ended_at=until,
-        seen_until=until or horizon,
+        seen_until=until,
         workloads=tuple(dict.fromkeys(run.workload for run in ended)),
         activity_s=max(run.duration_s or 0.0 for run in ended),
         runs=tuple(ended),

@@ -83,14 +83,15 @@ def _learn(habits: Habits, done: Replayed) -> None:
 
 
 def _reached(each: JudgedPause, patrol: int | None, every: timedelta) -> datetime | None:
-    """When that patrol came, if the pause still lasted."""
+    """When that patrol came, if the pause still lasted.
+
+    One that nothing is known to have ended is followed on.
+    """
     if patrol is None:
         return None
     at = each.pause.began_at + patrol * every
-    lasted = at < each.pause.seen_until or (
-        each.pause.ended_at is None and at == each.pause.seen_until
-    )
-    return at if lasted else None
+    until = each.pause.seen_until
+    return at if until is None or at < until else None
 
 
 def by_patience(restart_cost: timedelta, every: timedelta) -> Plan:
@@ -175,9 +176,10 @@ def by_rules(policy: Policy, restart_cost: timedelta, every: timedelta) -> Plan:
 
 
 def _patrols(each: JudgedPause, every: timedelta) -> Iterator[tuple[int, timedelta]]:
-    lasts = min(each.pause.seen_until - each.pause.began_at, FOLLOWED)
+    until = each.pause.seen_until
+    lasts = FOLLOWED if until is None else min(until - each.pause.began_at, FOLLOWED)
     patrol = 0
-    while patrol * every <= lasts:
+    while patrol * every < lasts:
         yield patrol, patrol * every
         patrol += 1
 

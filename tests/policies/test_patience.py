@@ -114,7 +114,7 @@ def test_a_dearer_machine_is_never_waited_for_longer(
     """Of a restart that costs dollars, a dearer machine's hour buys less time."""
     told = habits(past)
     cheap, dear = sorted((Decimal(one), Decimal(other)))
-    restart = {"restart_cost": Decimal(20)}
+    restart: dict[str, Any] = {"restart_cost": Decimal(20)}
     assert (
         asked(told, hourly_usd=dear, **restart).stop_after
         <= asked(told, hourly_usd=cheap, **restart).stop_after
@@ -129,7 +129,7 @@ def test_a_regret_never_shortens_patience(
     told = habits(past)
     for _ in range(fine):
         told.stopped(KEY, regretted=False)
-    restart = {"restart_cost": restart_min * MINUTE}
+    restart: dict[str, Any] = {"restart_cost": restart_min * MINUTE}
     before = asked(told, **restart)
     for _ in range(regrets):
         told.stopped(KEY, regretted=True)
@@ -162,7 +162,7 @@ def test_a_stop_that_was_planned_comes_no_nearer_by_activity(
 
 def test_a_long_activity_is_waited_for_less() -> None:
     short, long = (replace(BEFORE, activity_s=seconds) for seconds in (10.0, 36_000.0))
-    two_hours = {"restart_cost": timedelta(hours=2)}
+    two_hours: dict[str, Any] = {"restart_cost": timedelta(hours=2)}
     told = Habits()
     assert (
         asked(told, before=long, **two_hours).stop_after
@@ -174,7 +174,7 @@ def test_a_group_that_comes_back_late_is_waited_for_longer() -> None:
     """What a group's pauses show outweighs the fleet once there are enough of them."""
     late = habits([("bert", 40 * 60.0, 120.0)] * 200)
     never = habits([("bert", 3000 * 60.0, 120.0)] * 200)
-    restart = {"restart_cost": timedelta(hours=2)}
+    restart: dict[str, Any] = {"restart_cost": timedelta(hours=2)}
     assert asked(late, **restart).stop_after > asked(never, **restart).stop_after
 
 

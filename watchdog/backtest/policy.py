@@ -34,13 +34,12 @@ CENT = Decimal("0.01")
 class Totals:
     """What a policy did, and what that cost in machine time.
 
-    Costs are summed over exploratory pauses that were seen to end: the time until the stop, or
-    until the pause's end, and a restart for each stop. The others are counted, not summed.
+    All of it of pauses that were seen to end; costs of exploratory ones: the time until the stop,
+    or until the pause's end, and a restart for each stop.
     """
 
     policy: str
     stops: int
-    """Of pauses of any verdict, also of those that were not seen to end."""
     mature_stops: int
     regrets: int
     saved: timedelta
@@ -128,21 +127,16 @@ def _count(told: Iterable[JudgedPause], verdict: Verdict) -> int:
 
 def totals(policy: str, done: Sequence[Replayed], restart_cost: timedelta) -> Totals:
     nothing = timedelta(0)
-    stopped = [each for each in done if each.stopped_at is not None]
-    summed = [
-        each
-        for each in done
-        if each.judged.maturity.verdict is Verdict.EXPLORATORY
-        and each.judged.pause.ended_at is not None
-    ]
-    over = [each for each in stopped if each.judged.pause.ended_at is not None]
+    over = [each for each in done if each.judged.pause.ended_at is not None]
+    stopped = [each for each in over if each.stopped_at is not None]
+    summed = [each for each in over if each.judged.maturity.verdict is Verdict.EXPLORATORY]
     return Totals(
         policy=policy,
         stops=len(stopped),
         mature_stops=sum(each.judged.maturity.verdict is Verdict.MATURE for each in stopped),
         regrets=sum(each.regretted for each in stopped),
-        saved=sum((_saved(each) for each in over), nothing),
-        saved_usd=_dollars(over),
+        saved=sum((_saved(each) for each in stopped), nothing),
+        saved_usd=_dollars(stopped),
         burnt=sum((_until_stop(each) for each in stopped), nothing),
         summed_stops=sum(each.stopped_at is not None for each in summed),
         cost=sum((_cost(each, restart_cost) for each in summed), nothing),
@@ -151,8 +145,7 @@ def totals(policy: str, done: Sequence[Replayed], restart_cost: timedelta) -> To
 
 
 def _length(each: Replayed) -> timedelta:
-    pause = each.judged.pause
-    return (pause.ended_at or pause.seen_until) - pause.began_at
+    return timedelta(seconds=each.judged.pause.length_s or 0.0)
 
 
 def _until_stop(each: Replayed) -> timedelta:
