@@ -13,7 +13,7 @@ from heapq import heappop, heappush
 
 from policies.conditions import compiled
 from policies.facts import WorkloadKind
-from policies.habits import Habits
+from policies.habits import DEFAULT_PRIOR, Habits, Prior
 from policies.patience import Patience, patience, patience_names, patrols_until
 from policies.pauses import JudgedPause
 from policies.rules import Policy, decide
@@ -45,13 +45,15 @@ Plan = Callable[[JudgedPause, Habits, datetime | None], tuple[int | None, int | 
 The moment is that at which the last pause of the resource was to be stopped."""
 
 
-def replayed(pauses: Sequence[JudgedPause], plan: Plan, every: timedelta) -> list[Replayed]:
+def replayed(
+    pauses: Sequence[JudgedPause], plan: Plan, every: timedelta, *, prior: Prior = DEFAULT_PRIOR
+) -> list[Replayed]:
     """Each pause in the order given, which is that of beginnings, with what the plan did.
 
     What is learned from a pause is known from its end on, never earlier; whether a stop was
     regretted, two hours after it at the latest.
     """
-    habits = Habits()
+    habits = Habits(prior=prior)
     planned: dict[str, datetime] = {}
     pending: list[tuple[float, int, Replayed]] = []
     found = []
