@@ -32,18 +32,19 @@ class Prior:
     with the chance `ends` × (1 + d)^`after` / (1 + t): after a long run nobody waits at the screen.
     """
 
-    ends: Factors = (0.829, 0.764, 0.577, 0.302, 0.455)
-    after: Factors = (-0.197, -0.308, -0.257, -0.142, -0.004)
+    ends: Factors = (0.842, 0.737, 0.582, 0.302, 0.474)
+    after: Factors = (-0.203, -0.306, -0.247, -0.142, -0.001)
 
 
 DEFAULT_PRIOR = Prior()
 SEGMENTS = len(EDGES_MIN) - 1
 FLEET_PAUSES = 120.0
+OUTCOME_PAUSES = 60.0
 GROUP_PAUSES = 30.0
 WORKLOAD_PAUSES = 30.0
 """Ended pauses that the level above counts for: shrinkage toward it."""
 ENOUGH = 100
-"""Pauses of a group after one outcome, or in one part of the week, before they count apart."""
+"""Pauses after one outcome, or in one part of a group's week, before they count apart."""
 REGRET_STOPS = 20.0
 """Stops that a workload's regrets are measured against, besides its own."""
 
@@ -149,13 +150,14 @@ NO_STOPS = Stops()
 def _levels(before: Before) -> Iterator[tuple[tuple[object, ...], float]]:
     """Each level, from the widest on, and what the one above it counts for."""
     yield ("fleet",), FLEET_PAUSES
+    yield ("outcome", before.outcome), OUTCOME_PAUSES
     key = before.key
     if key is None:
         return
     if key.group is not None:
         yield ("group", key.group), GROUP_PAUSES
-        yield ("outcome", key.group, before.outcome), GROUP_PAUSES
-        yield ("week", key.group, _part_of_week(before.began_at)), GROUP_PAUSES
+        yield ("outcome", before.outcome, key.group), GROUP_PAUSES
+        yield ("week", _part_of_week(before.began_at), key.group), GROUP_PAUSES
     yield ("workload", key), WORKLOAD_PAUSES
 
 
