@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from policies.facts import Attribution, Machine, MachineState, Purchase
+from policies.patience import Patience, patience_names
 from policies.rules import Policy, RuleDecision, decide
 from policies.verdicts import QUIET, Decision, Finding, Maturity, Phase, PhaseNow, Wanted
 
@@ -27,6 +28,8 @@ class Case:
     day_usd: Decimal | None = None
     """What the workload cost in the last 24 hours."""
     week_usd: Decimal | None = None
+    patience: Patience | None = None
+    """How long to wait for its next activity; None: it is not quiet, or that cannot be told."""
     advice: str | None = None
     """The one line that would make an unmeasured machine visible."""
 
@@ -101,7 +104,7 @@ def _unmeasured(case: Case) -> Decision:
 
 def _as_ruled(case: Case, ruled: RuleDecision, company: Company) -> Decision:
     """The rule's decision; a member of the group that nobody measured caps it at notify."""
-    wanted, why = ruled.wanted, [*ruled.why, *case.phase.why]
+    wanted, why = ruled.wanted, [*ruled.why, *_sum(case, ruled), *case.phase.why]
     if company.unmeasured and wanted in {Wanted.WARN, Wanted.STOP}:
         wanted = Wanted.NOTIFY
         why.insert(0, f"{company.unmeasured} machines of its group are unmeasured")
@@ -112,6 +115,13 @@ def _as_ruled(case: Case, ruled: RuleDecision, company: Company) -> Decision:
     return Decision(
         machine=case.machine.id, wanted=wanted, findings=_findings(case, ruled), why=tuple(why)
     )
+
+
+def _sum(case: Case, ruled: RuleDecision) -> tuple[str, ...]:
+    """What waiting and a restart are expected to cost, where the rule that decided asked for it."""
+    if case.patience is None or ruled.rule is None or "patience." not in ruled.rule.when:
+        return ()
+    return (case.patience.why,)
 
 
 def _findings(case: Case, ruled: RuleDecision) -> tuple[Finding, ...]:
@@ -151,6 +161,8 @@ def names_of(case: Case, company: Company, now: datetime) -> Mapping[str, object
         "time.hour": now.hour,
         "time.weekday": now.isoweekday(),
     }
+    if case.patience is not None:
+        names |= patience_names(case.patience, case.patience.quiet)
     return {name: _plain(value) for name, value in names.items() if value is not None}
 
 

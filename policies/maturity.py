@@ -107,14 +107,14 @@ class Memory:
                 self.group[key.group].add(run)
 
     def verdict(self, key: WorkloadKey, given: Score) -> Verdict:
-        """Only a run that the work itself ended, well or badly, says whether it still searches.
+        """Only a run that the work or its person ended says whether it still searches.
 
         A workload without one is unknown, unless it leans on its group.
         """
         record = self.records.get(key, NO_RECORD)
         if given.value >= self.bar(key) and self.is_proven(key) and not has_no(record):
             return Verdict.MATURE
-        return Verdict.EXPLORATORY if record.counted else Verdict.UNKNOWN
+        return Verdict.EXPLORATORY if record.searches else Verdict.UNKNOWN
 
     def bar(self, key: WorkloadKey) -> float:
         return STAYS_AT if key in self.mature else ENTERS_AT
@@ -143,7 +143,7 @@ def assess(runs: Iterable[Run], *, as_of: datetime) -> dict[WorkloadKey, Maturit
 
 def judged(memory: Memory, *, as_of: datetime) -> dict[WorkloadKey, Maturity]:
     """The maturity of every workload in a memory that was learned up to `as_of`."""
-    return {key: _maturity(memory, key, newest, as_of) for key, newest in memory.newest.items()}
+    return {key: maturity_at(memory, key, as_of) for key in memory.newest}
 
 
 def learned(runs: Iterable[Run], *, as_of: datetime) -> Memory:
@@ -162,6 +162,11 @@ def reasons(memory: Memory, key: WorkloadKey, *, as_of: datetime) -> Explained |
         return None
     told = explained(memory.history, key, newest, at_s=as_of.timestamp())
     return None if memory.verdict(key, told.score) is Verdict.UNKNOWN else told
+
+
+def maturity_at(memory: Memory, key: WorkloadKey, as_of: datetime) -> Maturity:
+    """Of the next run of a workload that has started one, from what the memory knows by then."""
+    return _maturity(memory, key, memory.newest[key], as_of)
 
 
 def unknown_maturity(as_of: datetime) -> Maturity:

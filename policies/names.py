@@ -65,6 +65,24 @@ NAMES: tuple[Name, ...] = (
     _number("idle.minutes", "minutes", "time without activity, 0 while active", 42.0),
     _number("idle.confidence", "0 to 1", "how sure the phase is", 0.95),
     _number("idle.coverage", "0 to 1", "share of that time that was measured", 1.0),
+    _number(
+        "patience.minutes",
+        "minutes",
+        "time without activity from which stopping is expected to be cheaper than waiting",
+        25.0,
+    ),
+    _number(
+        "patience.left_minutes", "minutes", "what is left of it; negative when it is over", -5.0
+    ),
+    Name(
+        "patience.exhausted",
+        NameType.TRUTH,
+        None,
+        "whether it is over: waiting is expected to cost more than a restart",
+        example=True,
+    ),
+    _number("patience.waste_usd", "USD", "what waiting on is expected to cost", 3.1),
+    _number("patience.restart_usd", "USD", "what a restart counts for", 1.2),
     _text("machine.provider", "the cloud, or local", "aws"),
     _text("machine.account", "account, project or subscription", "123456789012"),
     _text("machine.region", "region", "us-east-1"),

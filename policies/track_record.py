@@ -7,6 +7,8 @@ from policies.facts import NOT_THE_WORKS_FAULT, Run, RunCause, RunOutcome, Workl
 
 T = TypeVar("T")
 
+FROM_OUTSIDE = NOT_THE_WORKS_FAULT - {RunCause.USER}
+
 REMEMBERED = 8
 """How many recent runs the questions look at."""
 SUBSTANTIAL_S = 60.0
@@ -22,6 +24,8 @@ class TrackRecord:
     """Failures that were the work's own."""
     other: int = 0
     """Cancelled, lost, unknown, or ended by something that was not the work's fault."""
+    cancelled: int = 0
+    """Those of them that a person ended: no failure of the work's, yet a sign of searching."""
     substantial: int = 0
     """Successes that lasted longer than a minute."""
     gpu_hours: float = 0.0
@@ -46,6 +50,11 @@ class TrackRecord:
         return self.succeeded + self.failed
 
     @property
+    def searches(self) -> bool:
+        """Whether a run was ended by the work or by the person who watched it."""
+        return self.counted + self.cancelled > 0
+
+    @property
     def runs(self) -> int:
         return self.counted + self.other
 
@@ -57,6 +66,11 @@ def key_of(run: Run) -> WorkloadKey:
 def counts_against(run: Run) -> bool:
     """Whether this failure is the work's own."""
     return run.outcome is RunOutcome.FAILED and run.cause not in NOT_THE_WORKS_FAULT
+
+
+def _was_cancelled(run: Run) -> bool:
+    """Whether a person ended it: not a cloud that took its machine back."""
+    return run.outcome is RunOutcome.CANCELLED and run.cause not in FROM_OUTSIDE
 
 
 def folded(record: TrackRecord, run: Run) -> TrackRecord:
@@ -82,6 +96,7 @@ def _counts(record: TrackRecord, run: Run) -> dict[str, Any]:
         changes["failed"] = record.failed + 1
     else:
         changes["other"] = record.other + 1
+        changes["cancelled"] = record.cancelled + _was_cancelled(run)
     if won or lost:
         changes["causes"] = _newest(record.causes, run.cause if lost else None)
     if hours is None:

@@ -35,8 +35,11 @@ def care_of(settings: Settings) -> LedgerCare:
 
 
 def policy_of(settings: Settings) -> Policy:
+    return policy_named(settings.policy)
+
+
+def policy_named(name: str) -> Policy:
     """A pack's name or a file's path."""
-    name = settings.policy
     if name in PACKS:
         return load_pack(name)
     path = Path(name)

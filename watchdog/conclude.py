@@ -17,6 +17,7 @@ from watchdog import rows
 from watchdog.attribution import attribution_at
 from watchdog.patrol_report import BackfillLine, JudgedMachine, by_waste
 from watchdog.timekeeping import Accounted
+from watchdog.waiting import Waiting
 
 CENT = Decimal("0.01")
 NOTHING_TO_TELL: Mapping[str, str] = MappingProxyType({})
@@ -28,6 +29,7 @@ def conclude(
     accounted: Sequence[Accounted],
     *,
     maturities: Mapping[WorkloadKey, Maturity],
+    waiting: Waiting,
     policy: Policy,
     advice: Mapping[str, str],
     now: datetime,
@@ -35,10 +37,12 @@ def conclude(
 ) -> tuple[JudgedMachine, ...]:
     """A decision for every machine, with everything that it rests on.
 
-    `measured_by`: by machine, which of several sources was believed.
+    `waiting`: how long pauses last, as past runs tell. `measured_by`: by machine, which of several
+    sources was believed.
     """
     cases = [
-        _case(each, maturities, advice, measured_by.get(each.machine.id), now) for each in accounted
+        _case(each, maturities, advice, measured_by.get(each.machine.id), waiting, now)
+        for each in accounted
     ]
     decisions = judge(cases, policy, now)
     return tuple(
@@ -58,6 +62,7 @@ def _case(
     maturities: Mapping[WorkloadKey, Maturity],
     advice: Mapping[str, str],
     measured_by: str | None,
+    waiting: Waiting,
     now: datetime,
 ) -> Case:
     attribution = attribution_at(each.attributions, now)
@@ -65,11 +70,13 @@ def _case(
     if each.machine.running:
         told = [also for also in (each.machine.held_by, measured_by) if also is not None]
         phase = replace(phase, why=(*phase.why, *told))
+    maturity = matching(maturities, attribution.key) or unknown_maturity(now)
     return Case(
         machine=each.machine,
         attribution=attribution,
         phase=phase,
-        maturity=matching(maturities, attribution.key) or unknown_maturity(now),
+        maturity=maturity,
+        patience=waiting.patience(each, attribution, maturity.verdict),
         pause_usd=_pause_usd(each.machine, phase),
         advice=advice.get(each.machine.provider),
     )

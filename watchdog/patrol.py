@@ -46,6 +46,7 @@ from watchdog.runs.episodes import Seen, tell_episodes
 from watchdog.storage import NOTHING_KEPT, Kept, keep_storage, mapped, storage_asked
 from watchdog.timekeeping import Accounted, account
 from watchdog.verdict_changes import change_events, claimed, verdict_changes
+from watchdog.waiting import Waiting
 
 if TYPE_CHECKING:
     from watchdog.alerts.delivery import Delivery, Notifier
@@ -139,6 +140,7 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
     judged = conclude(
         accounted,
         maturities=maturities,
+        waiting=Waiting(memory.runs, parts.policy.restart_cost, now),
         policy=parts.policy,
         advice=gathered.advice,
         measured_by=gathered.measured_by,

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from policies.engine import Case, Company, judge, names_of
 from policies.facts import MachineState, StopTerms, WorkloadKind
+from policies.habits import Before, Habits
 from policies.maturity import unknown_maturity
 from policies.names import NAMES
+from policies.patience import Patience, patience
 from policies.rules import load_pack
 from policies.verdicts import Decision, Phase, PhaseNow, Verdict, Wanted
 from tests.builders import NOW, attribution, machine
@@ -34,8 +36,22 @@ def phase_now(phase: Phase, minutes: float | None = None, confidence: float = 0.
     )
 
 
+def waiting(minutes: float) -> Patience | None:
+    """Of a fleet that nothing is known of."""
+    before = Before(key=None, began_at=NOW - timedelta(minutes=minutes), activity_s=600)
+    return patience(
+        Habits(),
+        before,
+        quiet=timedelta(minutes=minutes),
+        restart_cost=timedelta(minutes=15),
+        hourly_usd=Decimal(1),
+    )
+
+
 def case(phase: PhaseNow, *, verdict: Verdict = Verdict.EXPLORATORY, **changes: Any) -> Case:
+    quiet = phase.idle_minutes()
     values: dict[str, Any] = {
+        "patience": None if not quiet else waiting(quiet),
         "machine": machine(),
         "attribution": attribution(),
         "phase": phase,
@@ -128,6 +144,19 @@ def test_every_name_that_conditions_may_use_is_filled_and_nothing_else() -> None
     )
     names = names_of(full, Company(size=1, active=0, unmeasured=0), NOW)
     assert set(names) == {name.name for name in NAMES}
+
+
+def test_the_default_pack_stops_by_patience_and_shows_the_sum() -> None:
+    decision = decided(case(phase_now(Phase.IDLE, 12)), policy=DEFAULT)
+    assert decision.wanted is Wanted.STOP
+    assert any(why.startswith("after 12 min quiet, pauses like this last") for why in decision.why)
+    assert decided(case(phase_now(Phase.IDLE, 8)), policy=DEFAULT).wanted is Wanted.LEAVE
+
+
+def test_without_a_patience_the_default_pack_only_notifies_and_says_what_is_missing() -> None:
+    decision = decided(case(IDLE, patience=None), policy=DEFAULT)
+    assert decision.wanted is Wanted.NOTIFY
+    assert any("patience.left_minutes is unknown" in why for why in decision.why)
 
 
 def test_what_is_unknown_is_left_out_and_never_zero() -> None:

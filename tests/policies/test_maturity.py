@@ -58,7 +58,10 @@ def test_no_run_is_unknown_and_not_exploratory() -> None:
 NO_EVIDENCE: list[dict[str, Any]] = [
     {"outcome": RunOutcome.UNKNOWN},
     {"outcome": RunOutcome.LOST},
-    {"outcome": RunOutcome.CANCELLED},
+    *(
+        {"outcome": RunOutcome.CANCELLED, "cause": cause}
+        for cause in sorted(NOT_THE_WORKS_FAULT - {RunCause.USER})
+    ),
     *({"outcome": RunOutcome.FAILED, "cause": cause} for cause in sorted(NOT_THE_WORKS_FAULT)),
 ]
 
@@ -71,6 +74,16 @@ def test_runs_that_the_work_did_not_end_are_no_evidence(ended: dict[str, Any], c
     finishes = maturity.questions[Question.FINISHES]
     assert finishes.answer is Answer.UNKNOWN
     assert finishes.evidence.startswith("1 run ended" if count == 1 else "12 runs ended")
+
+
+@pytest.mark.parametrize("count", [1, 12])
+def test_a_person_who_cancels_is_still_searching(count: int) -> None:
+    """No failure of the work's own, and nothing proven either."""
+    runs = [run(f"r{n}", outcome=RunOutcome.CANCELLED, cause=RunCause.USER) for n in range(count)]
+    maturity = assessed(runs)
+    assert maturity.verdict is Verdict.EXPLORATORY
+    assert (maturity.succeeded, maturity.failed) == (0, 0)
+    assert maturity.questions[Question.FINISHES].answer is Answer.UNKNOWN
 
 
 def test_known_memory_alone_does_not_make_a_workload_exploratory() -> None:
@@ -232,7 +245,8 @@ def test_the_score_is_a_probability_inside_its_interval(told: list[RunOutcome]) 
 def test_the_verdict_is_unknown_exactly_where_there_is_no_score(told: list[RunOutcome]) -> None:
     maturity = assessed(history(*told))
     assert (maturity.verdict is Verdict.UNKNOWN) == (maturity.score is None)
-    assert (maturity.score is None) == (not maturity.succeeded + maturity.failed)
+    ended = maturity.succeeded + maturity.failed + told.count(RunOutcome.CANCELLED)
+    assert (maturity.score is None) == (not ended)
 
 
 @given(st.lists(outcomes, min_size=1, max_size=20))

@@ -99,6 +99,7 @@ def quiet(verdict: Verdict, phase: Phase, minutes: float, **more: object) -> dic
         "phase": phase.value,
         "idle.minutes": minutes,
         "idle.confidence": 0.95,
+        "patience.left_minutes": 25 - minutes,
         **{name.replace("__", "."): value for name, value in more.items()},
     }
 
@@ -110,8 +111,13 @@ EXPLORATORY, MATURE, UNKNOWN = Verdict.EXPLORATORY, Verdict.MATURE, Verdict.UNKN
     ("known", "wanted"),
     [
         (quiet(EXPLORATORY, Phase.IDLE, 45), ("notify", "stop", "stop")),
-        (quiet(EXPLORATORY, Phase.IDLE, 20), ("leave", "leave", "stop")),
-        (quiet(EXPLORATORY, Phase.IDLE, 10), ("leave", "leave", "leave")),
+        (quiet(EXPLORATORY, Phase.IDLE, 20), ("leave", "stop", "stop")),
+        (quiet(EXPLORATORY, Phase.IDLE, 12), ("leave", "stop", "stop")),
+        (quiet(EXPLORATORY, Phase.IDLE, 9), ("leave", "leave", "leave")),
+        (
+            quiet(EXPLORATORY, Phase.IDLE, 25, patience__left_minutes=31),
+            ("leave", "leave", "notify"),
+        ),
         (quiet(EXPLORATORY, Phase.IDLE, 45, idle__confidence=0.5), ("notify",) * 3),
         (quiet(EXPLORATORY, Phase.PARKED, 90), ("notify", "warn", "warn")),
         (quiet(EXPLORATORY, Phase.PARKED, 45), ("notify", "notify", "warn")),
