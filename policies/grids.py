@@ -84,6 +84,8 @@ class Grid:
     source: str
     last_values: str
     """What each GPU showed in the newest measured interval, for people."""
+    host_activity: tuple[str, ...] | None = None
+    """What CPU, disk and network did in the newest intervals, in words; None: not measured."""
 
 
 def grids_of(
@@ -137,7 +139,32 @@ def _gpu_grid(
         signal=min(_gpu_signal(memory, quiet), _network_signal(host, quiet)),
         source=first.source,
         last_values=_last_values(readings, gpus),
+        host_activity=_host_activity(host, limits),
     )
+
+
+def _host_activity(host: Reading | None, limits: PhaseLimits) -> tuple[str, ...] | None:
+    """Of the newest two measured intervals, each by itself: one that is busy is enough."""
+    if host is None or host.received_bytes is None or host.sent_bytes is None:
+        return None
+    cpu = np.frombuffer(host.utilisation_max_pct)
+    newest = np.flatnonzero(~np.isnan(cpu) & ~np.isnan(host.received_bytes))[-2:]
+    if not len(newest):
+        return None
+    found = []
+    busiest = float(cpu[newest].max())
+    if busiest >= limits.fallback_busy_cpu_pct:
+        found.append(f"its CPU is at {busiest:.0f} %")
+    moved = (
+        ("it receives", host.received_bytes, limits.fallback_network_bytes_per_s),
+        ("it sends", host.sent_bytes, limits.fallback_network_bytes_per_s),
+        ("it writes", host.written_bytes, limits.written_bytes_per_s),
+    )
+    for what, column, floor in moved:
+        rate = float(np.nanmax(_column(column, host.intervals)[newest], initial=0.0))
+        if rate / host.period_s >= floor:
+            found.append(f"{what} {rate / host.period_s / 1000:,.0f} kB/s")
+    return tuple(found)
 
 
 def _gpu_signal(memory: Floats | None, quiet: Mask) -> float:
