@@ -170,6 +170,8 @@ def _look(case: Case, now: datetime) -> Look:
         kind=case.attribution.kind,
         verdict=case.maturity.verdict,
         now=now,
+        # what was not read of every machine is read of a candidate, immediately before a stop
+        host_activity=case.phase.host_activity or (),
         kept_until=case.kept_until,
         kept_by=case.kept_by,
     )

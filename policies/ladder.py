@@ -21,6 +21,10 @@ TOLD_AGAIN = timedelta(hours=24)
 
 class EventKind(StrEnum):
     OPENED = "opened"
+    TELLING = "telling"
+    """The claim to tell people, written before a message is sent."""
+    UNDELIVERED = "undelivered"
+    """Nobody could be told; the next patrol tries again."""
     NOTIFIED = "notified"
     WARNED = "warned"
     """A warning was delivered; `stop_at` stands in it where it announces a stop."""
@@ -64,6 +68,9 @@ class Incident:
     intended_at: datetime | None = None
     """When a stop was claimed whose outcome nobody wrote yet."""
     intended_by: str | None = None
+    telling_at: datetime | None = None
+    """When somebody began to tell people and did not write yet how that ended."""
+    telling_by: str | None = None
     messages: tuple[tuple[str, str], ...] = ()
     """Channel and name of each message that can be updated."""
     ended: EventKind | None = None
@@ -82,6 +89,9 @@ def fold(incident: Incident, events: Iterable[IncidentEvent]) -> Incident:
 
 def _after(incident: Incident, event: IncidentEvent) -> Incident:
     detail = event.detail
+    if event.kind is EventKind.TELLING:
+        return replace(incident, telling_at=event.at, telling_by=event.by)
+    incident = replace(incident, telling_at=None, telling_by=None)
     if event.kind in {EventKind.NOTIFIED, EventKind.WARNED}:
         incident = replace(incident, notified_at=event.at, messages=_messages(incident, detail))
     if event.kind is EventKind.WARNED and "stop_at" in detail:
@@ -142,7 +152,22 @@ def next_step(
         incident = None
     if incident is not None and incident.intended_at is not None:
         return _claimed(incident, now - incident.intended_at < claim_lasts)
+    telling = None if incident is None else incident.telling_at
+    if incident is not None and telling is not None and now - telling < claim_lasts:
+        return Step(move=Move.NOTHING, why=f"{incident.telling_by} is telling people")
+    return _unclaimed(incident, decision, phase, kept_until, now)
+
+
+def _unclaimed(
+    incident: Incident | None,
+    decision: Decision,
+    phase: PhaseNow,
+    kept_until: datetime | None,
+    now: datetime,
+) -> Step:
     if phase.phase is Phase.UNKNOWN:
+        if decision.findings:
+            return _told(incident, decision, now)
         return Step(move=Move.NOTHING, why="it is unmeasured")
     if phase.phase not in QUIET or decision.wanted in {Wanted.LEAVE, Wanted.UNKNOWN}:
         why = f"it is {phase.phase.value}" if phase.phase not in QUIET else "it is left alone"

@@ -28,6 +28,8 @@ class Look:
     kind: WorkloadKind
     verdict: Verdict
     now: datetime
+    host_activity: tuple[str, ...] | None
+    """What CPU, disk and network do, in words; empty: nothing. None: that is not known."""
     kept_until: datetime | None = None
     """Until when somebody wants to keep it, by command, button or tag; None: nobody said so."""
     kept_by: str | None = None
@@ -89,6 +91,12 @@ def _prepaid(look: Look) -> str | None:
     return None
 
 
+def _unpriced(look: Look) -> str | None:
+    if look.machine.price.hourly_usd is None:
+        return "nobody could price it, so what a stop would save is unknown"
+    return None
+
+
 def _typing(look: Look) -> str | None:
     typed = look.machine.last_input_at
     if typed is None or look.now - typed >= TYPED_LATELY:
@@ -98,7 +106,7 @@ def _typing(look: Look) -> str | None:
 
 
 def _host_at_work(look: Look) -> str | None:
-    activity = look.phase.host_activity
+    activity = look.host_activity
     if activity is None:
         return "what its CPU, disk and network do was not measured"
     return f"its GPUs are quiet, but {' and '.join(activity)}" if activity else None
@@ -124,6 +132,7 @@ VETOES: tuple[tuple[str, Callable[[Look], str | None]], ...] = (
     ("loses_data", _loss),
     ("controller", _controlled),
     ("prepaid", _prepaid),
+    ("unpriced", _unpriced),
 )
 """What people are told first stands first. Others follow from more than one machine or moment:
 `group`, `blast_radius`, `not_warned`, `stale` and `changed`."""
