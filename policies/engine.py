@@ -2,14 +2,24 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from policies.facts import Attribution, Machine, MachineState, Purchase
 from policies.patience import Patience, patience_names
 from policies.rules import Policy, RuleDecision, decide
-from policies.verdicts import QUIET, Decision, Finding, Maturity, Phase, PhaseNow, Wanted
+from policies.verdicts import (
+    QUIET,
+    Decision,
+    Finding,
+    Maturity,
+    Phase,
+    PhaseNow,
+    Veto,
+    Wanted,
+)
+from policies.vetoes import Look, vetoes_of
 
 UNMEASURED = "unmeasured"
 """The name of the finding for a machine that runs and cannot be judged."""
@@ -32,6 +42,9 @@ class Case:
     """How long to wait for its next activity; None: it is not quiet, or that cannot be told."""
     advice: str | None = None
     """The one line that would make an unmeasured machine visible."""
+    kept_until: datetime | None = None
+    """Until when somebody wants to keep it; None: nobody said so."""
+    kept_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +62,36 @@ def judge(cases: Sequence[Case], policy: Policy, now: datetime) -> tuple[Decisio
     for case in cases:
         if case.machine.running:
             groups[case.machine.group].append(case)
-    return tuple(_judged(case, groups[case.machine.group], policy, now) for case in cases)
+    decisions = [_judged(case, groups[case.machine.group], policy, now) for case in cases]
+    return _together(cases, decisions)
+
+
+def _together(cases: Sequence[Case], decisions: Sequence[Decision]) -> tuple[Decision, ...]:
+    """A group is stopped as one: a member that may not be stopped keeps the others, too."""
+    groups: dict[str, list[tuple[Case, Decision]]] = defaultdict(list)
+    for case, decision in zip(cases, decisions, strict=True):
+        if case.machine.running:
+            groups[case.machine.group].append((case, decision))
+    return tuple(
+        _with_group(case, decision, groups[case.machine.group])
+        for case, decision in zip(cases, decisions, strict=True)
+    )
+
+
+def _with_group(
+    case: Case, decision: Decision, members: Sequence[tuple[Case, Decision]]
+) -> Decision:
+    if decision.wanted is not Wanted.STOP:
+        return decision
+    for other, theirs in sorted(members, key=lambda member: member[0].machine.id):
+        if other.machine.id == case.machine.id:
+            continue
+        if theirs.wanted is not Wanted.STOP or theirs.vetoes:
+            name = other.machine.name or other.machine.native_id
+            reason = theirs.vetoes[0].why if theirs.vetoes else f"it is {other.phase.phase.value}"
+            why = f"{name} of its group may not be stopped: {reason}"
+            return replace(decision, vetoes=(*decision.vetoes, Veto(name="group", why=why)))
+    return decision
 
 
 def _judged(case: Case, group: Sequence[Case], policy: Policy, now: datetime) -> Decision:
@@ -60,7 +102,7 @@ def _judged(case: Case, group: Sequence[Case], policy: Policy, now: datetime) ->
     company = _company(case, group)
     ruled = decide(policy, names_of(case, company, now))
     if ruled.wanted in {Wanted.LEAVE, Wanted.UNKNOWN} or not company.active:
-        return _as_ruled(case, ruled, company)
+        return _as_ruled(case, ruled, company, now)
     why = (
         f"{company.active} of the {company.size} machines of its group are active;"
         " the group is judged as one"
@@ -102,18 +144,39 @@ def _unmeasured(case: Case) -> Decision:
     )
 
 
-def _as_ruled(case: Case, ruled: RuleDecision, company: Company) -> Decision:
+def _as_ruled(case: Case, ruled: RuleDecision, company: Company, now: datetime) -> Decision:
     """The rule's decision; a member of the group that nobody measured caps it at notify."""
     wanted, why = ruled.wanted, [*ruled.why, *_sum(case, ruled), *case.phase.why]
     if company.unmeasured and wanted in {Wanted.WARN, Wanted.STOP}:
         wanted = Wanted.NOTIFY
         why.insert(0, f"{company.unmeasured} machines of its group are unmeasured")
+    vetoes = vetoes_of(_look(case, now)) if wanted is Wanted.STOP else ()
     if wanted is not Wanted.LEAVE and case.machine.stop_terms.can_stop is not True:
         why.append(case.machine.stop_terms.why)
     if wanted is not Wanted.LEAVE and not case.phase.sees_gpus and case.advice:
         why.append(case.advice)
     return Decision(
-        machine=case.machine.id, wanted=wanted, findings=_findings(case, ruled), why=tuple(why)
+        machine=case.machine.id,
+        wanted=wanted,
+        findings=_findings(case, ruled),
+        why=tuple(why),
+        vetoes=vetoes,
+        rule=None if ruled.rule is None else ruled.rule.name,
+        grace=timedelta(0) if ruled.rule is None else ruled.rule.grace,
+    )
+
+
+def _look(case: Case, now: datetime) -> Look:
+    return Look(
+        machine=case.machine,
+        phase=case.phase,
+        kind=case.attribution.kind,
+        verdict=case.maturity.verdict,
+        now=now,
+        # what was not read of every machine is read of a candidate, immediately before a stop
+        host_activity=case.phase.host_activity or (),
+        kept_until=case.kept_until,
+        kept_by=case.kept_by,
     )
 
 

@@ -84,6 +84,8 @@ class Grid:
     source: str
     last_values: str
     """What each GPU showed in the newest measured interval, for people."""
+    host_activity: tuple[str, ...] | None = None
+    """What CPU, disk and network did in the newest intervals, in words; None: not measured."""
 
 
 def grids_of(
@@ -137,7 +139,49 @@ def _gpu_grid(
         signal=min(_gpu_signal(memory, quiet), _network_signal(host, quiet)),
         source=first.source,
         last_values=_last_values(readings, gpus),
+        host_activity=host_activity(host, limits),
     )
+
+
+def host_activity(
+    host: Reading | None, limits: PhaseLimits = DEFAULT_LIMITS
+) -> tuple[str, ...] | None:
+    """What CPU, disk and network do, in words; empty: nothing. None: traffic was not measured.
+
+    Of the newest two measured intervals, each by itself: one that is busy is enough. A CPU that was
+    not measured says nothing here; see `cpu_measured`.
+    """
+    if host is None or host.received_bytes is None or host.sent_bytes is None:
+        return None
+    received = np.frombuffer(host.received_bytes)
+    newest = np.flatnonzero(~np.isnan(received))[-2:]
+    if not len(newest):
+        return None
+    found = []
+    cpu = np.frombuffer(host.utilisation_max_pct)[newest]
+    busiest = float(np.nanmax(cpu, initial=0.0))
+    if busiest >= limits.fallback_busy_cpu_pct:
+        found.append(f"its CPU is at {busiest:.0f} %")
+    moved = (
+        ("it receives", host.received_bytes, limits.fallback_network_bytes_per_s),
+        ("it sends", host.sent_bytes, limits.fallback_network_bytes_per_s),
+        ("it writes", host.written_bytes, limits.written_bytes_per_s),
+    )
+    for what, column, floor in moved:
+        bytes_ = float(np.nanmax(_column(column, host.intervals)[newest], initial=0.0))
+        rate = bytes_ / host.period_s
+        if rate >= floor:
+            found.append(f"{what} {rate / 1000:,.0f} kB/s")
+    return tuple(found)
+
+
+def cpu_measured(host: Reading | None) -> bool:
+    """Whether the newest interval with traffic also tells of the CPU."""
+    if host is None or host.received_bytes is None:
+        return False
+    newest = np.flatnonzero(~np.isnan(np.frombuffer(host.received_bytes)))[-1:]
+    cpu = np.frombuffer(host.utilisation_max_pct)
+    return bool(len(newest)) and not np.isnan(cpu[newest]).any()
 
 
 def _gpu_signal(memory: Floats | None, quiet: Mask) -> float:

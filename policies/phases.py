@@ -253,6 +253,8 @@ def _phase_now(
         source=grid.source,
         measured_until=newest,
         sees_gpus=grid.signal > FALLBACK_SIGNAL,
+        host_activity=grid.host_activity,
+        period=timedelta(seconds=grid.period_s),
     )
 
 

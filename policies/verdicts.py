@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
@@ -49,6 +49,10 @@ class PhaseNow:
     """End of the newest interval in which utilisation was measured."""
     sees_gpus: bool = True
     """False: CPU, network and disk stood in for GPU metrics that nobody reports."""
+    host_activity: tuple[str, ...] | None = None
+    """What CPU, disk and network did lately, in words; empty: nothing. None: not measured."""
+    period: timedelta = timedelta(minutes=5)
+    """How long the newest measured interval is."""
 
     def idle_minutes(self) -> float | None:
         """Minutes without activity up to the newest measurement; 0 while active."""
@@ -172,6 +176,10 @@ class Decision:
     findings: tuple[Finding, ...]
     why: tuple[str, ...]
     vetoes: tuple[Veto, ...] = ()
+    rule: str | None = None
+    """The rule that decided; None where none did."""
+    grace: timedelta = timedelta(0)
+    """From the delivered warning to the stop, where a stop is wanted."""
 
 
 class Result(StrEnum):

@@ -130,6 +130,40 @@ class ListsStorage(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StopAnswer:
+    """What became of one stop, by looking at the machine afterwards."""
+
+    result: Literal["stopped", "requested", "refused", "failed", "gone"]
+    """`requested`: on its way. `refused`: asking again as things stand is in vain. `failed`: it may
+    work next time."""
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """One machine at this moment."""
+
+    machine: Machine
+    """With whatever protects it from being stopped."""
+    host: Reading | None
+    """What its CPU, network and disk did in the last half hour; None: that could not be read."""
+
+
+@runtime_checkable
+class Stops(Protocol):
+    """Stops machines, and never terminates or deletes one."""
+
+    def look(self, machine: Machine) -> Looked | Gap | None:
+        """The machine as it is this moment: a few calls, for candidates alone.
+
+        None: it is gone. A gap: it cannot be seen, so it must not be stopped.
+        """
+
+    def stop(self, machine: Machine) -> StopAnswer:
+        """Stop this one. Raises nothing: what goes wrong is an answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
     """One thing that was tried out, for `doctor`."""
 

@@ -22,6 +22,7 @@ ABILITIES = (
     ("prices", "price"),
     ("storage", "storage"),
     ("egress", "egress"),
+    ("stop", "stop"),
 )
 """What a provider can do, and the method of `providers.base` that does it."""
 

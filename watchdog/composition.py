@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from watchdog.patrol import Parts
 
 if TYPE_CHECKING:
     from providers.prometheus.usage import PrometheusUsage
+    from watchdog.actions import Acting
     from watchdog.alerts.delivery import Notifier
     from watchdog.gather import Progress
     from watchdog.ledger.store import Ledger
@@ -95,7 +97,7 @@ def monitoring_of(settings: Settings) -> PrometheusUsage | None:
     return PrometheusUsage(prometheus.url, join_labels=prometheus.join_labels)
 
 
-def parts_of(settings: Settings, *, alerts: bool, progress: Progress) -> Parts:
+def parts_of(settings: Settings, *, alerts: bool, progress: Progress, act: bool = False) -> Parts:
     """Everything a patrol needs."""
     policy, mapping = policy_of(settings), mapping_of(settings)
     usable, unavailable = providers_of(settings)
@@ -113,7 +115,37 @@ def parts_of(settings: Settings, *, alerts: bool, progress: Progress) -> Parts:
         version=version("cloud-spend-watchdog"),
         progress=progress,
         storage=settings.storage,
+        acting=acting_of(settings, policy, usable) if act else None,
     )
+
+
+def acting_of(settings: Settings, policy: Policy, providers: Sequence[Inventory]) -> Acting | None:
+    """What it takes to act; None where the policy only observes. Raises where it must not."""
+    from watchdog.actions import Acting  # noqa: PLC0415 - heavy, and not for --help
+    from watchdog.alerts.slack import incident_channels_from  # noqa: PLC0415
+    from watchdog.settings import SettingsError  # noqa: PLC0415
+
+    if policy.mode != "act":
+        return None
+    slack = settings.slack
+    channels = incident_channels_from(
+        token=slack.token.get_secret_value() if slack.token else None,
+        channel=slack.channel,
+        webhook_url=slack.webhook_url.get_secret_value() if slack.webhook_url else None,
+        api_url=slack.api_url,
+    )
+    if not channels:
+        raise SettingsError(
+            "--act needs a channel that people read: set slack.token and slack.channel,"
+            " or slack.webhook_url"
+        )
+    clouds = [each.name for each in providers if each.name != "local"]
+    if clouds and "://" not in settings.ledger and not settings.act_from_local_ledger:
+        raise SettingsError(
+            f"--act on {', '.join(clouds)} from a ledger in a local folder is refused, since"
+            " nobody else's keeps are seen there: use a bucket, or set act_from_local_ledger"
+        )
+    return Acting(channels=channels)
 
 
 def _nothing_to_watch() -> Gap:

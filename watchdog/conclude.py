@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
+from typing import Any
 
 from policies.engine import Case, judge
 from policies.facts import Gap, Machine, WorkloadKey
@@ -15,12 +16,14 @@ from policies.rules import Policy
 from policies.verdicts import QUIET, Decision, Maturity, Phase, PhaseNow
 from watchdog import rows
 from watchdog.attribution import attribution_at
+from watchdog.keeps import Keep, keep_of
 from watchdog.patrol_report import BackfillLine, JudgedMachine, by_waste
 from watchdog.timekeeping import Accounted
 from watchdog.waiting import Waiting
 
 CENT = Decimal("0.01")
 NOTHING_TO_TELL: Mapping[str, str] = MappingProxyType({})
+NO_KEEPS: Mapping[str, Keep] = MappingProxyType({})
 IDLE_PHASES = frozenset(phase.value for phase in QUIET)
 UNMEASURED = Phase.UNKNOWN.value
 
@@ -34,6 +37,7 @@ def conclude(
     advice: Mapping[str, str],
     now: datetime,
     measured_by: Mapping[str, str] = NOTHING_TO_TELL,
+    keeps: Mapping[str, Keep] = NO_KEEPS,
 ) -> tuple[JudgedMachine, ...]:
     """A decision for every machine, with everything that it rests on.
 
@@ -41,7 +45,10 @@ def conclude(
     sources was believed.
     """
     cases = [
-        _case(each, maturities, advice, measured_by.get(each.machine.id), waiting, now)
+        replace(
+            _case(each, maturities, advice, measured_by.get(each.machine.id), waiting, now),
+            **_kept(each.machine, keeps),
+        )
         for each in accounted
     ]
     decisions = judge(cases, policy, now)
@@ -55,6 +62,11 @@ def conclude(
         )
         for case, decision in zip(cases, decisions, strict=True)
     )
+
+
+def _kept(machine: Machine, keeps: Mapping[str, Keep]) -> dict[str, Any]:
+    keep = keep_of(machine, keeps)
+    return {} if keep is None else {"kept_until": keep.until, "kept_by": keep.by}
 
 
 def _case(

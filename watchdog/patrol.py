@@ -22,6 +22,7 @@ from policies.rules import Policy
 from policies.verdicts import Maturity, Outcome, Result
 from providers.base import Inventory
 from watchdog import rows
+from watchdog.actions import Acting, Actor, regret_rate
 from watchdog.agent_readings import with_agents
 from watchdog.alerts.message import alert_from, told_machines
 from watchdog.attribution import matches
@@ -36,6 +37,7 @@ from watchdog.costs.versions import version_of
 from watchdog.egress import EgressRead, settle_egress, with_egress
 from watchdog.egress_told import EgressTold, egress_told
 from watchdog.gather import BACKFILL, Gathered, Monitoring, Progress, gather
+from watchdog.keeps import keeps_of
 from watchdog.ledger.tidying import LedgerCare
 from watchdog.mapping import NO_MAPPING, WorkloadMapping
 from watchdog.past_readings import with_past_readings
@@ -51,6 +53,11 @@ from watchdog.waiting import Waiting
 if TYPE_CHECKING:
     from watchdog.alerts.delivery import Delivery, Notifier
     from watchdog.ledger.store import Ledger
+
+
+REGRETS_OF = timedelta(days=30)
+REGRETS_FROM = 5
+"""So many stops it takes before the share of undone ones says anything."""
 
 
 def _silent(step: str) -> None:
@@ -78,6 +85,8 @@ class Parts:
     """How the ledger is cared for once the patrol is over; None: not by this patrol."""
     version: str = "unknown"
     progress: Progress = _silent
+    acting: Acting | None = None
+    """What it takes to act; None: it observes."""
     storage: bool = False
     """Whether disks, snapshots, buckets and idle addresses are looked at."""
 
@@ -144,6 +153,7 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
         policy=parts.policy,
         advice=gathered.advice,
         measured_by=gathered.measured_by,
+        keeps=keeps_of(parts.ledger),
         now=now,
     )
     _remember_conclusions(parts.ledger, accounted, kept, now)
@@ -175,9 +185,50 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
         backfilled_from=_backfilled_from(gathered),
         backfill=_backfill(gathered, accounted, now),
     )
+    trusted, doubt = _trusted(parts, now)
+    if parts.acting is not None and trusted:
+        parts.progress("acting")
+        return _cared(parts, _closed(parts, _acted(parts, parts.acting, report), gathered, began))
     parts.progress("telling")
+    report = replace(report, gaps=(*report.gaps, *doubt))
     report = _told_with_verdicts(parts, report, maturities)
     return _cared(parts, _closed(parts, report, gathered, began))
+
+
+def _trusted(parts: Parts, now: datetime) -> tuple[bool, tuple[Gap, ...]]:
+    """Whether so few stops were undone that the patrol may go on acting."""
+    if parts.acting is None:
+        return False, ()
+    rate = regret_rate(parts.ledger, now, window=REGRETS_OF, least=REGRETS_FROM)
+    limit = parts.policy.limits.regret_rate
+    if rate is None or rate <= limit:
+        return True, ()
+    why = (
+        f"{rate:.0%} of the stops of the last {REGRETS_OF.days} days were undone within two hours,"
+        f" more than the policy's {limit:.0%}: this patrol only observes"
+    )
+    return False, (Gap(provider="policy", what="acting", why=why),)
+
+
+def _acted(parts: Parts, acting: Acting, report: PatrolReport) -> PatrolReport:
+    actor = Actor(
+        acting=acting,
+        ledger=parts.ledger,
+        providers=parts.providers,
+        limits=parts.policy.limits,
+        patrol_id=report.patrol_id,
+        now=report.at,
+    )
+    actor.act(report.machines)
+    calls = {name: n for each in parts.providers for name, n in each.api_calls().items()}
+    watching = report.cost_of_watching
+    return replace(
+        report,
+        mode="act",
+        outcomes=tuple(actor.outcomes),
+        gaps=(*report.gaps, *(gap for gap in actor.gaps if not accepted(gap, parts.accepted_gaps))),
+        cost_of_watching=replace(watching, api_calls={**watching.api_calls, **calls}),
+    )
 
 
 def accepted(gap: Gap, patterns: Sequence[str]) -> bool:

@@ -10,7 +10,17 @@ from decimal import Decimal
 
 import boto3
 
-from policies.facts import UNPRICED, Machine, Price, Reading, Scope, Storage, Transition, Window
+from policies.facts import (
+    UNPRICED,
+    Gap,
+    Machine,
+    Price,
+    Reading,
+    Scope,
+    Storage,
+    Transition,
+    Window,
+)
 from providers.aws.egress import EgressReader
 from providers.aws.errors import gap_from
 from providers.aws.inventory import InventoryReader
@@ -19,9 +29,10 @@ from providers.aws.permissions import read_only_policy
 from providers.aws.prices import price_of
 from providers.aws.probes import probes
 from providers.aws.session import AwsSession, Limits
+from providers.aws.stop import InstanceStopper
 from providers.aws.storage import StorageReader
 from providers.aws.usage import HOW_TO_MEASURE, UsageReader
-from providers.base import Probe, Seen, StorageAsked, Unread
+from providers.base import Looked, Probe, Seen, StopAnswer, StorageAsked, Unread
 from providers.egress import EgressCounter
 
 
@@ -50,6 +61,9 @@ class AwsProvider:
         self._inventory = InventoryReader(self._session, regions)
         self._usage = UsageReader(self._session, self._namespaces, clock)
         self._storage = StorageReader(self._session)
+        self._stopper = InstanceStopper(
+            session=self._session, inventory=self._inventory, usage=self._usage, clock=clock
+        )
         self._egress = EgressReader(session=self._session, clock=clock)
 
     def machines(self) -> Seen[Machine]:
@@ -104,6 +118,12 @@ class AwsProvider:
         self, machines: Sequence[Machine], scopes: Sequence[Scope], window: Window
     ) -> Seen[EgressCounter]:
         return self._egress.read(machines, scopes, window)
+
+    def look(self, machine: Machine) -> Looked | Gap | None:
+        return self._stopper.look(machine)
+
+    def stop(self, machine: Machine) -> StopAnswer:
+        return self._stopper.stop(machine)
 
     def price(self, machine: Machine) -> Price:
         """The listing prices each machine, for it also sees tenancy; others by their facts."""

@@ -12,6 +12,7 @@ from providers.aws.errors import AWS_ERRORS, gap_from, is_unusable_credentials
 from providers.aws.instance_types import TypeFacts, fetch_types, type_from_catalogue
 from providers.aws.machines import (
     Listing,
+    fetch_instance,
     fetch_instances,
     fetch_spot_kinds,
     machine_from,
@@ -72,6 +73,24 @@ class InventoryReader:
             scopes=tuple(
                 Scope(provider="aws", account=account, region=each.region) for each in seen
             ),
+        )
+
+    def one(self, ec2: Any, machine: Machine) -> Machine | None:
+        """The same machine as it is this moment; None: it is gone. Raises what the call raises."""
+        instances = fetch_instance(ec2, machine.native_id).instances
+        facts = self._facts(machine.machine_type)
+        if not instances or facts is None:
+            return None
+        (raw,) = instances
+        kinds: Mapping[str, str] = {}
+        if spot_among([raw]):
+            kinds = fetch_spot_kinds(ec2)
+        return machine_from(
+            raw,
+            account=machine.account,
+            region=machine.region,
+            facts=self._facts(raw["InstanceType"]) or facts,
+            spot_kind=kinds.get(raw["InstanceId"]),
         )
 
     def carries(self, machine_type: str) -> bool:

@@ -70,6 +70,11 @@ def fetch_instances(ec2: Any) -> Listing:
         return _listed(ec2)  # an endpoint of before the parameter
 
 
+def fetch_instance(ec2: Any, native_id: str) -> Listing:
+    """One instance alone. Raises `InvalidInstanceID.NotFound` where it is gone."""
+    return _told(ec2.describe_instances(InstanceIds=[native_id]))
+
+
 def fetch_spot_kinds(ec2: Any) -> dict[str, str]:
     """By instance id, `one-time` or `persistent`."""
     pages = ec2.get_paginator("describe_spot_instance_requests")
@@ -155,6 +160,14 @@ def _listed(ec2: Any, **options: Any) -> Listing:
             account = account or reservation.get("OwnerId")
             found.extend(reservation["Instances"])
     return Listing(account=account, instances=tuple(found))
+
+
+def _told(answer: Mapping[str, Any]) -> Listing:
+    reservations = answer["Reservations"]
+    return Listing(
+        account=next((each.get("OwnerId") for each in reservations), None),
+        instances=tuple(raw for each in reservations for raw in each["Instances"]),
+    )
 
 
 def _metered(raw: Mapping[str, Any], state: MachineState) -> bool | None:

@@ -25,6 +25,13 @@ PERMISSIONS = (
     ("sts:GetCallerIdentity", "name the account where no machine names it"),
 )
 
+STOP_PERMISSIONS = (
+    ("ec2:DescribeInstanceAttribute", "read the stop protection of a machine before it is stopped"),
+    ("ec2:StopInstances", "stop a machine after a warning"),
+)
+"""Needed besides by a patrol that acts. A role of its own, limited by tag, has them."""
+ALLOW_TAG = "spend-watchdog"
+EXCLUSION_TAG = "spend-watchdog:protected"
 
 GRANTED_BY = {
     "s3:ListBuckets": "s3:ListAllMyBuckets",
@@ -45,6 +52,34 @@ def read_only_policy() -> dict[str, Any]:
                 "Action": [permission for permission, _ in PERMISSIONS],
                 "Resource": "*",
             }
+        ],
+    }
+
+
+def stop_policy(*, by_exclusion: bool = False) -> dict[str, Any]:
+    """The IAM policy of a patrol that acts, besides the read-only one.
+
+    It may stop machines that bear the tag `spend-watchdog=allow`; `by_exclusion`: all that do not
+    bear the tag `spend-watchdog:protected`, for accounts where nobody tags.
+    """
+    allowed = {"StringEquals": {f"aws:ResourceTag/{ALLOW_TAG}": "allow"}}
+    excluded = {"Null": {f"aws:ResourceTag/{EXCLUSION_TAG}": "true"}}
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "SpendWatchdogReadsStopProtection",
+                "Effect": "Allow",
+                "Action": ["ec2:DescribeInstanceAttribute"],
+                "Resource": "*",
+            },
+            {
+                "Sid": "SpendWatchdogStops",
+                "Effect": "Allow",
+                "Action": ["ec2:StopInstances"],
+                "Resource": "arn:aws:ec2:*:*:instance/*",
+                "Condition": excluded if by_exclusion else allowed,
+            },
         ],
     }
 

@@ -15,12 +15,14 @@ from providers.aws.errors import AWS_ERRORS, AnswerCut, gap_from
 from providers.aws.series import (
     FAILED,
     GPU_METRIC,
+    WHOLE_HOST,
     Ask,
     Laying,
     Row,
     Source,
     empty_rows,
     first_asks,
+    host_source,
     later_asks,
     queries,
     readings_from,
@@ -95,6 +97,20 @@ class UsageReader:
                 needs = "cloudwatch:ListMetrics and cloudwatch:GetMetricData"
                 gaps.append(gap_from(answer, scope, "GPU metrics", needs))
         return readings, gaps
+
+    def host(self, machine: Machine, window: Window) -> Reading | None:
+        """What one machine's CPU, network and disk did; None: it could not be read whole."""
+        source = host_source(machine)
+        table = _Table(
+            region=machine.region,
+            scope=_scope([machine]),
+            sources=[source],
+            rows=empty_rows([source]),
+            window=window,
+        )
+        if self._fill(table, [(0, column) for column in WHOLE_HOST]):
+            return None
+        return next(iter(readings_from(table.sources, table.rows, window)), None)
 
     def _region(self, region: str, machines: Sequence[Machine], window: Window) -> RegionUsage:
         """Without the listing nobody knows which GPUs report, so the host must not stand in."""

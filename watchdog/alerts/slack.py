@@ -42,6 +42,7 @@ from watchdog.alerts.slack_settings import (
 from watchdog.cleaning import clean
 
 if TYPE_CHECKING:
+    from watchdog.alerts.incident_news import IncidentChannel
     from watchdog.alerts.message import Alert
 
 __all__ = [
@@ -146,6 +147,27 @@ def notifiers_from(
         found.append(SlackBot(token_of(token), channel_of(channel), api_base(api_url)))
     if webhook_url:
         found.append(SlackWebhook(address_of(webhook_url, WEBHOOK)))
+    return tuple(found)
+
+
+def incident_channels_from(
+    *,
+    token: str | None = None,
+    channel: str | None = None,
+    webhook_url: str | None = None,
+    api_url: str = SLACK_API,
+) -> tuple[IncidentChannel, ...]:
+    """The channels that show incidents. Raises `AlertSettingsError` where half is missing."""
+    from watchdog.alerts.slack_incidents import (  # noqa: PLC0415 - it imports this module
+        SlackIncidents,
+        WebhookIncidents,
+    )
+
+    found: list[IncidentChannel] = []
+    if token:
+        found.append(SlackIncidents(token_of(token), channel_of(channel), api_base(api_url)))
+    if webhook_url:
+        found.append(WebhookIncidents(address_of(webhook_url, WEBHOOK)))
     return tuple(found)
 
 

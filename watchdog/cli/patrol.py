@@ -37,7 +37,7 @@ def patrol(
         typer.Option(help="Policy file or pack.", metavar="FILE", show_default=False),
     ] = None,
     act: Annotated[
-        bool, typer.Option("--act", help="Act on decisions; this version only observes.")
+        bool, typer.Option("--act", help="Warn and stop, where the policy's mode is act.")
     ] = False,
     no_alerts: Annotated[bool, typer.Option("--no-alerts", help="Tell nobody.")] = False,
     backfill: Annotated[
@@ -67,8 +67,8 @@ def patrol(
 ) -> None:
     """Look at every machine with accelerators, judge it, remember it, and tell what burns money.
 
-    Observes only: nothing outside the ledger is changed. Exit codes: 0 fine, 2 settings or policy
-    wrong, 3 findings (with --exit-code), 4 something that was asked for could not be seen.
+    Observes unless --act is given and the policy's mode is act. Exit codes: 0 fine, 2 settings or
+    policy wrong, 3 findings (with --exit-code), 4 something asked for could not be seen.
     """
     settings = load_settings(
         config,
@@ -82,11 +82,9 @@ def patrol(
     acting = act or settings.act
     if acting and no_alerts:
         raise SettingsError("--act with --no-alerts is refused: nothing is stopped unannounced")
-    if acting:
-        output.notice("this version observes only: nothing will be stopped")
     first = True
     while True:
-        report = _once(settings, backfill, alerts=not no_alerts, first=first)
+        report = _once(settings, backfill, alerts=not no_alerts, act=acting, first=first)
         first = False
         _print(report, json=json, live=every is not None)
         _beat(settings)
@@ -96,7 +94,7 @@ def patrol(
 
 
 def _once(
-    settings: Settings, backfill: timedelta | None, *, alerts: bool, first: bool
+    settings: Settings, backfill: timedelta | None, *, alerts: bool, act: bool, first: bool
 ) -> PatrolReport:
     """One patrol. The first also refuses regions that do not exist: later it would be an outage."""
     from watchdog.composition import parts_of  # noqa: PLC0415 - heavy, and not for --help
@@ -106,7 +104,9 @@ def _once(
 
     _collect_rarely()
     with output.progress() as progress:
-        parts = parts_of(settings, alerts=alerts, progress=progress)
+        parts = parts_of(settings, alerts=alerts, progress=progress, act=act)
+        if act and parts.acting is None:
+            output.notice(f"policy {parts.policy.name} only observes: nothing will be stopped")
         if first:
             refuse_unknown_regions(settings.regions, parts.providers)
         catch_up(settings.ledger)

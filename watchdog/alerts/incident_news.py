@@ -1,0 +1,116 @@
+"""What one incident has to tell, as a value that knows no channel. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from watchdog.alerts.delivery import Delivery
+from watchdog.alerts.message import label, reasons
+from watchdog.alerts.wording import duration, hourly, money
+from watchdog.patrol_report import JudgedMachine
+
+Message = tuple[str, str]
+"""Channel and name (`ts`) of a message that can be updated."""
+
+
+class Stage(StrEnum):
+    """How far the incident has come; each stage has its own headline."""
+
+    TOLD = "told"
+    WARNED = "warned"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    NOT_STOPPED = "not_stopped"
+    OVER = "over"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentNews:
+    """One state of one incident's message, and the line that its history gets."""
+
+    key: str
+    """Names the incident: buttons carry it."""
+    machine: str
+    name: str
+    stage: Stage
+    headline: str
+    facts: str
+    sentences: tuple[str, ...]
+    history: str
+    answerable: bool
+    """Whether buttons are shown: keep, stop now, not mine."""
+
+
+class IncidentChannel(Protocol):
+    """Shows incidents: one message each, kept up to date."""
+
+    def __call__(self, news: IncidentNews, known: Sequence[Message]) -> Delivery:
+        """Show it. `known`: the incident's messages so far; the channel updates its own."""
+
+
+def news_of(
+    each: JudgedMachine, key: str, stage: Stage, why: str, *, stop_at: datetime | None = None
+) -> IncidentNews:
+    """What people should read of this machine now."""
+    name = label(each.machine)
+    because, evidence = reasons(each.decision)
+    return IncidentNews(
+        key=key,
+        machine=each.machine.id,
+        name=name,
+        stage=stage,
+        headline=_headline(name, each, stage, stop_at),
+        facts=_facts(each),
+        sentences=(because, *evidence),
+        history=f"{_HISTORY[stage]}: {why}",
+        answerable=stage in {Stage.TOLD, Stage.WARNED},
+    )
+
+
+_HISTORY = {
+    Stage.TOLD: "told",
+    Stage.WARNED: "warned",
+    Stage.STOPPING: "stopping it now",
+    Stage.STOPPED: "stopped",
+    Stage.NOT_STOPPED: "not stopped",
+    Stage.OVER: "over",
+}
+
+
+def _headline(name: str, each: JudgedMachine, stage: Stage, stop_at: datetime | None) -> str:
+    idle = duration(each.idle_minutes)
+    match stage:
+        case Stage.WARNED if stop_at is not None:
+            when = f"{stop_at:%Y-%m-%d %H:%M} UTC"
+            return f"{name} is {each.phase.phase.value} for {idle} and will be stopped at {when}"
+        case Stage.WARNED | Stage.TOLD:
+            return f"{name} is {each.phase.phase.value} for {idle}"
+        case Stage.STOPPING:
+            return f"{name} is being stopped"
+        case Stage.STOPPED:
+            return f"{name} was stopped after {idle} without work; its disks are kept"
+        case Stage.NOT_STOPPED:
+            return f"{name} could not be stopped"
+        case Stage.OVER:
+            return f"{name}: nothing to do any more"
+
+
+def _facts(each: JudgedMachine) -> str:
+    machine = each.machine
+    bill = None
+    if machine.price.hourly_usd is not None and each.idle_minutes is not None:
+        bill = machine.price.hourly_usd * int(each.idle_minutes) / 60
+    parts = [
+        f"{machine.gpus or '?'} × {machine.gpu_model or 'unknown accelerator'}",
+        machine.machine_type,
+        f"{machine.provider} {machine.region}",
+        hourly(machine.price.hourly_usd),
+        f"{money(bill)} so far" if bill is not None else "",
+        f"workload {each.attribution.workload or 'unknown'}",
+        f"owner {each.attribution.owner or 'unknown'}",
+    ]
+    return ", ".join(part for part in parts if part)
