@@ -120,6 +120,11 @@ class PrometheusSettings(_Section):
         return value
 
 
+class MlflowSettings(_Section):
+    tracking_uri: str | None = None
+    """What `runs sync mlflow` reads: a server's URL or a file store. None: MLFLOW_TRACKING_URI."""
+
+
 class _FileSource(TomlConfigSettingsSource):
     """The settings file, whose relative paths start where it lies."""
 
@@ -185,6 +190,7 @@ class Settings(BaseSettings):
     aws: AwsSettings = AwsSettings()
     local: LocalSettings = LocalSettings()
     prometheus: PrometheusSettings = PrometheusSettings()
+    mlflow: MlflowSettings = MlflowSettings()
     ledger_care: LedgerCareSettings = LedgerCareSettings()
 
     @field_validator("providers", "regions", "accepted_gaps", mode="before")

@@ -19,7 +19,7 @@ COMMANDS: dict[str, str] = {
     "workloads": "Every workload with its verdict, score and answers.",
     "explain": "Why a workload or a machine is judged as it is.",
     "record": "Run a command and record how it went, without an import in its code.",
-    "runs": "Run histories: import them, list them, show one.",
+    "runs": "Run histories: bring them in, list them, show one.",
     "backtest": "Replay the judgement over a run history, and say how good it was.",
     "prices": "The prices in use, with their sources and dates.",
     "agent": "On a GPU machine: tell the ledger's inbox what its GPUs do.",
