@@ -130,7 +130,7 @@ def _run(run_id: str, job: str, parts: Sequence[Row]) -> Run:
         group=leader.account,
         owner=leader.user,
         cause=cause,
-        error=_error(told.exit_code) if outcome is RunOutcome.FAILED else None,
+        error=_error(told.exit_code) if cause is RunCause.ERROR else None,
         host=_host(parts),
         gpus=_sum([gpus_of(part.tres) for part in parts]),
         nodes=_sum([part.nodes for part in parts]),
