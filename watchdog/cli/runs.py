@@ -35,22 +35,36 @@ def import_(
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse a whole file for one bad row.")
     ] = False,
+    map_: Annotated[
+        Path | None,
+        typer.Option(
+            "--map",
+            metavar="MAP.toml",
+            help="What the columns of another system's CSV or JSON mean.",
+            show_default=False,
+        ),
+    ] = None,
     config: options.Config = None,
     ledger: options.LedgerUrl = None,
     json: options.Json = False,
 ) -> None:
     """Bring run histories into the ledger. The same file twice adds nothing.
 
-    Required columns: run_id, workload, started_at, outcome. Each bad row is one line
-    `FILE:LINE: field: why`; good rows enter and the exit code is 4, or with --strict nothing of
-    that file enters and it is 1.
+    Required columns: run_id, workload, started_at, outcome; with --map any others. Each bad row
+    is one line `FILE:LINE: field: why`; good rows enter and the exit code is 4, or with --strict
+    nothing of that file enters and it is 1.
     """
     from watchdog.composition import open_ledger  # noqa: PLC0415 - heavy, and not for --help
+    from watchdog.runs.column_map import load_column_map  # noqa: PLC0415
     from watchdog.runs.files import exit_code_of, import_files  # noqa: PLC0415
 
+    columns = None if map_ is None else load_column_map(map_)
     store = open_ledger(load_settings(config, ledger=ledger))
+    now = datetime.now(UTC)
     with _bytes_read() as progress:
-        done = import_files(store, files, now=datetime.now(UTC), strict=strict, progress=progress)
+        done = import_files(
+            store, files, now=now, strict=strict, columns=columns, progress=progress
+        )
     _tell(done, json=json)
     if exit_code_of(done):
         raise typer.Exit(exit_code_of(done))
