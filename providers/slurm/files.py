@@ -47,6 +47,7 @@ class SacctFile:
         self._cluster = cluster
         self._report = report
         self._local_times = False
+        self._never_ran = 0
 
     @property
     def name(self) -> str:
@@ -54,16 +55,21 @@ class SacctFile:
 
     @property
     def notices(self) -> Sequence[str]:
-        if not self._local_times or self._zone is not None:
-            return ()
-        told = "its times name no time zone and were taken for UTC; sacct prints local time"
-        return (f"{self._path}: {told}: name its zone by --time-zone",)
+        found = []
+        if self._local_times and self._zone is None:
+            told = "its times name no time zone and were taken for UTC; sacct prints local time"
+            found.append(f"{self._path}: {told}: name its zone by --time-zone")
+        if self._never_ran:
+            told = "rows of jobs that wait, or ended in the queue, are no runs"
+            found.append(f"{self._path}: {self._never_ran:,} {told}")
+        return found
 
     def runs(self, asked: RunsAsked) -> Iterator[Run | RunNotRead]:
         del asked
         jobs = Jobs()
         with self._opened() as file:
             yield from self._read(file, jobs)
+        self._never_ran = jobs.never_ran
         yield from jobs.runs()
 
     def _read(self, file: TextIO, jobs: Jobs) -> Iterator[RunNotRead]:

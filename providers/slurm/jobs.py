@@ -49,6 +49,8 @@ class Jobs:
     def __init__(self) -> None:
         self._attempts: dict[tuple[str, str], dict[tuple[datetime, str], Row]] = defaultdict(dict)
         self._out_of_memory: set[tuple[str, str, datetime | None]] = set()
+        self.never_ran = 0
+        """Rows of jobs that wait, or that ended in the queue: no attempts."""
 
     def __len__(self) -> int:
         return len(self._attempts)
@@ -64,10 +66,11 @@ class Jobs:
             if row.state == "OUT_OF_MEMORY":
                 self._out_of_memory.add((row.cluster, job, row.started_at))
             return
-        if row.started_at is None or row.state in NOT_BEGUN:
+        # Of a job that ended in the queue older versions write the end as its start.
+        in_the_queue = row.node_list == NONE_ASSIGNED and row.ended_at is not None
+        if row.started_at is None or row.state in NOT_BEGUN or in_the_queue:
+            self.never_ran += 1
             return
-        if row.node_list == NONE_ASSIGNED and row.ended_at is not None:
-            return  # ended in the queue: older versions write its end as its start
         self._attempts[row.cluster, job][row.started_at, match["part"] or "0"] = row
 
     def runs(self) -> Iterator[Run]:

@@ -9,6 +9,7 @@ outcome = { column = "state", words = { COMPLETED = "succeeded" }, other = "unkn
 
 from __future__ import annotations
 
+import string
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
@@ -71,6 +72,7 @@ class FieldMap(_Model):
             raise ValueError("`other` belongs to `words`")
         if self.per is not None and self.plus_seconds is None:
             raise ValueError("`per` belongs to `plus_seconds`")
+        list(string.Formatter().parse(self.text or ""))  # raises for braces that are not paired
         return self
 
 

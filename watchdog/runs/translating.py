@@ -73,7 +73,7 @@ class Translator:
         if told.text is not None:
             return self._text(row, line, told.text)
         if told.count is not None:
-            listed = self._cell(row, line, told.count)
+            listed = _inside(row, told.count)
             return len(listed) if isinstance(listed, list) else None
         if told.fingerprint is not None:
             parts = {each: self._cell(row, line, each) for each in told.fingerprint}
@@ -118,6 +118,8 @@ class Translator:
         if column == LINE:
             return line
         found: Any = row[column] if column in row else _inside(row, column)
+        if isinstance(found, list) and len(found) == 1 and not isinstance(found[0], dict | list):
+            found = found[0]  # newer versions of Slurm list the one state that there is
         if isinstance(found, str):
             found = found.strip()
         return None if found == "" or found in self.columns.unknown else found
