@@ -48,7 +48,8 @@ class Jobs:
 
     def __init__(self) -> None:
         self._attempts: dict[tuple[str, str], dict[tuple[datetime, str], Row]] = defaultdict(dict)
-        self._out_of_memory: set[tuple[str, str, datetime | None]] = set()
+        self._out_of_memory: dict[tuple[str, str], list[datetime]] = defaultdict(list)
+        """When steps began that ran out of memory."""
         self.never_ran = 0
         """Rows of jobs that wait, or that ended in the queue: no attempts."""
 
@@ -63,8 +64,8 @@ class Jobs:
         task = f"_{match['task']}" if match["task"] else ""
         job = f"{match['job']}{task}"
         if match["step"] is not None:
-            if row.state == "OUT_OF_MEMORY":
-                self._out_of_memory.add((row.cluster, job, row.started_at))
+            if row.state == "OUT_OF_MEMORY" and row.started_at is not None:
+                self._out_of_memory[row.cluster, job].append(row.started_at)
             return
         # Of a job that ended in the queue older versions write the end as its start.
         in_the_queue = row.node_list == NONE_ASSIGNED and row.ended_at is not None
@@ -88,10 +89,9 @@ class Jobs:
         """A script that goes on after a step ran out of memory fails with an exit code."""
         if run.cause is not RunCause.ERROR:
             return run
-        steps = (at for where, name, at in self._out_of_memory if (where, name) == (cluster, job))
         inside = any(
-            at is not None and run.started_at <= at and (run.ended_at is None or at <= run.ended_at)
-            for at in steps
+            run.started_at <= at and (run.ended_at is None or at <= run.ended_at)
+            for at in self._out_of_memory.get((cluster, job), ())
         )
         return replace(run, cause=RunCause.OOM) if inside else run
 

@@ -1,4 +1,4 @@
-"""Real histories of other systems enter whole: rows and outcomes as an independent count has them."""
+"""Real histories of other systems enter whole: rows and outcomes as counted independently."""
 
 import csv
 import gzip
@@ -85,7 +85,7 @@ def bars(text: str) -> list[dict[str, str]]:
 
 
 def state(told: str) -> tuple[str, str | None]:
-    return STATES[told.split()[0]]
+    return STATES[told.split(maxsplit=1)[0]]
 
 
 def test_kabre(ledger: Ledger) -> None:
@@ -118,9 +118,8 @@ def test_xdmod(ledger: Ledger, cluster: str, lines: int) -> None:
 
     assert done.added == len({row[0] for row in ran})
     assert endings(ledger) == Counter(state(row[16]) for row in ran)
-    assert done.notices == (
-        f"{path}: {len(rows) - len(ran)} rows of jobs that wait, or ended in the queue, are no runs",
-    )
+    queued = f"{len(rows) - len(ran)} rows of jobs that wait, or ended in the queue, are no runs"
+    assert done.notices == (f"{path}: {queued}",)
     stored = {row["run_id"]: row for row in ledger.rows("runs")}
     with_gpus = {row[0] for row in ran if "gres/gpu" in row[22]}
     assert {f"slurm:{cluster}:{each}" for each in with_gpus} == {
