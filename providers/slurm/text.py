@@ -10,6 +10,7 @@ from providers.slurm.states import bare_state
 
 NOTHING = frozenset({"", "none", "unknown", "invalid", "n/a", "(null)"})
 NEEDED = ("JobID", "State", "Start", "End")
+SHOWN_CHARACTERS = 120
 DELIMITERS = ("|", "\x1f", "\t", ";", ",", "^", "~")
 COLUMN_SETS: Mapping[str, tuple[str, ...]] = {
     "xdmod": (
@@ -41,10 +42,9 @@ class Columns:
         self.delimiter = delimiter
         missing = [name for name in NEEDED if name.lower() not in self._place]
         if missing:
-            raise CellError(
-                "header",
-                f"lacks {', '.join(missing)}; it has {', '.join(name.strip() for name in names)}",
-            )
+            found = ", ".join(name.strip() for name in names)
+            shown = found if len(found) <= SHOWN_CHARACTERS else f"{found[:SHOWN_CHARACTERS]}…"
+            raise CellError("header", f"lacks {', '.join(missing)}; it has {shown}")
 
     @property
     def tell_the_cluster(self) -> bool:
