@@ -102,7 +102,7 @@ class Cluster:
         wait_until(lambda: not [s for s in self.states().values() if s in begun])
 
 
-def wait_until(ready: Callable[[], object], patience_s: float = 60) -> None:
+def wait_until(ready: Callable[[], object], patience_s: float = 120) -> None:
     deadline = time.monotonic() + patience_s
     while not ready():
         assert time.monotonic() < deadline, "not ready in time"
