@@ -141,6 +141,8 @@ def test_what_changes_later_enters_as_a_newer_revision(
     mlflow.end(running, "FINISHED", NOW_MS)
     mlflow.end(killed, "KILLED", None)
     mlflow.post("/runs/set-tag", run_id=edited, key="spend-watchdog.owner", value="bo")
+    told_late = mlflow.start(experiment, old)
+    mlflow.end(told_late, "FAILED", NOW_MS)
     second = read(ledger, url, hours=2)
     third = read(ledger, url, hours=26)
 
@@ -154,7 +156,8 @@ def test_what_changes_later_enters_as_a_newer_revision(
     assert after[f"mlflow:{running}"]["ended_at"] == NOW
     assert after[f"mlflow:{killed}"]["outcome"] == "cancelled"
     assert second.since is not None
-    assert second.added == 2
+    assert second.added == 3
+    assert after[f"mlflow:{told_late}"]["outcome"] == "failed"
     assert after[f"mlflow:{edited}"]["owner"] == "bo"
     assert third.added == 1
 

@@ -112,9 +112,9 @@ def test_steps_are_folded_into_their_job(tmp_path: Path) -> None:
 
 def test_a_step_that_ran_out_of_memory_says_why_its_job_failed(tmp_path: Path) -> None:
     early = line("17", "FAILED", "2025-01-01T01:00:00", "2025-01-01T02:00:00", code="1:0")
-    found = runs(tmp_path, early, line(state="FAILED"), line("17.0", "OUT_OF_MEMORY"))
-    assert found["slurm:lab:17"].cause == "error"
-    assert found["slurm:lab:17:1"].cause == "oom"
+    late = line("17", "FAILED", "2027-01-01T01:00:00", "2027-01-01T02:00:00", code="1:0")
+    found = runs(tmp_path, early, line(state="FAILED"), late, line("17.0", "OUT_OF_MEMORY"))
+    assert [run.cause for run in found.values()] == ["error", "oom", "error"]
 
 
 def test_tasks_of_an_array_are_runs_of_one_workload(tmp_path: Path) -> None:

@@ -116,7 +116,12 @@ def test_a_document_with_paths_lists_and_rows_to_skip(tmp_path: Path) -> None:
     job = {"id": 7, "name": "a", "options": {"b": 1, "a": 2}}
     rows = [
         {"job": job, "began": 1767229200, "state": ["DONE"], "cards": [card, card], "who": "none"},
-        {"job": {**job, "options": {"a": 2, "b": 1}}, "began": 1767229200.5, "state": "ODD"},
+        {
+            "job": {**job, "options": {"a": 2, "b": 1}},
+            "began": 1767229200.5,
+            "state": "ODD",
+            "cards": ["x"],
+        },
         {"job": job, "state": ["WAITS"]},
         "odd",
     ]
@@ -124,7 +129,7 @@ def test_a_document_with_paths_lists_and_rows_to_skip(tmp_path: Path) -> None:
     [first, second], said, [left_out] = read(tmp_path, map_text, text, "jobs.json")
     assert (first.run_id, first.outcome, first.owner) == ("jobs-7-1", "succeeded", None)
     assert (first.gpus, first.gpu_model, first.source) == (2, "A100", "lab")
-    assert (second.outcome, second.gpus, second.started_at.microsecond) == ("unknown", None, 500000)
+    assert (second.outcome, second.gpus, second.started_at.microsecond) == ("unknown", 1, 500000)
     assert first.config == second.config
     assert said == ["jobs.json:4: row: is not a JSON object"]
     assert "1 rows were left out" in left_out
