@@ -6,12 +6,12 @@ provider's own words, `service:Operation`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Generic, Literal, Protocol, TypeVar, runtime_checkable
 
-from policies.facts import Gap, Machine, Price, Reading, Scope, Storage, Transition, Window
+from policies.facts import Gap, Machine, Price, Reading, Run, Scope, Storage, Transition, Window
 from providers.egress import EgressCounter
 
 T = TypeVar("T")
@@ -161,6 +161,74 @@ class Stops(Protocol):
 
     def stop(self, machine: Machine) -> StopAnswer:
         """Stop this one. Raises nothing: what goes wrong is an answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunNotRead:
+    """One attempt of a source that cannot be understood; the others can."""
+
+    where: str
+    """What names it there: a file and line, a folder, a job."""
+    field: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.field}: {self.why}"
+
+
+class RunSourceError(Exception):
+    """The source as a whole cannot be read, or not to its end. Says how to mend it."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownRun:
+    """What is known of a run already, so that a source need not ask twice for what is dear."""
+
+    running: bool
+    ended_at: datetime | None
+    gpus: int | None
+    peak_gpu_memory_mib: float | None
+    gpu_utilisation_mean_pct: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunsAsked:
+    since: datetime | None
+    """Runs that changed since then are enough, as far as the source can tell. None: all runs."""
+    known: Mapping[str, KnownRun] = field(default_factory=dict)
+    """By run id: those that still ran when they were read last, or whose GPUs were measured."""
+
+
+@runtime_checkable
+class ListsRuns(Protocol):
+    """A system that knows which attempts there were: a scheduler or an experiment tracker."""
+
+    @property
+    def name(self) -> str:
+        """Names the source and the place, the same in every call: `slurm:lab`."""
+
+    @property
+    def prefix(self) -> str:
+        """How the ids of its runs begin: `slurm:lab:`."""
+
+    @property
+    def incremental(self) -> bool:
+        """Whether it can be asked for what changed since a time; else it is read whole."""
+
+    @property
+    def look_again(self) -> timedelta | None:
+        """How far back rows are asked for once more now and then, since not every change of a row
+        shows in its times; None: every change does.
+        """
+
+    @property
+    def notices(self) -> Sequence[str]:
+        """What was read in a way that its writer may not mean; complete after the last run."""
+
+    def runs(self, asked: RunsAsked) -> Iterator[Run | RunNotRead]:
+        """Each run once, with all that is known of it now. Raises `RunSourceError`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
@@ -35,6 +34,7 @@ from pydantic_settings import (
 from policies.durations import parse_duration
 from providers.prometheus.joining import JOIN_LABELS
 from watchdog.settings_paths import beside
+from watchdog.toml_lines import line_of
 
 FILE_NAME = "spend-watchdog.toml"
 PREFIX = "SPEND_WATCHDOG_"
@@ -120,6 +120,11 @@ class PrometheusSettings(_Section):
         return value
 
 
+class MlflowSettings(_Section):
+    tracking_uri: str | None = None
+    """What `runs sync mlflow` reads: a server's URL or a file store. None: MLFLOW_TRACKING_URI."""
+
+
 class _FileSource(TomlConfigSettingsSource):
     """The settings file, whose relative paths start where it lies."""
 
@@ -187,6 +192,7 @@ class Settings(BaseSettings):
     aws: AwsSettings = AwsSettings()
     local: LocalSettings = LocalSettings()
     prometheus: PrometheusSettings = PrometheusSettings()
+    mlflow: MlflowSettings = MlflowSettings()
     ledger_care: LedgerCareSettings = LedgerCareSettings()
 
     @field_validator(
@@ -298,7 +304,7 @@ def _told(problem: Any, path: Path | None) -> str:
     variable = _variable(keys)
     if variable is not None:
         return f"{variable}: {what}"
-    line = None if path is None else _line_of(path.read_text(encoding="utf-8"), keys)
+    line = None if path is None else line_of(path.read_text(encoding="utf-8"), keys)
     if line is not None:
         return f"{path}:{line}: {'.'.join(keys)}: {what}"
     return f"{'.'.join(keys)}: {what}"
@@ -320,21 +326,3 @@ def _variable(keys: list[str]) -> str | None:
         if name in os.environ:
             return name
     return None
-
-
-def _line_of(text: str, keys: list[str]) -> int | None:
-    """The line on which a TOML key stands; the section's line where only the section does."""
-    section: list[str] = []
-    found = None
-    for number, line in enumerate(text.splitlines(), start=1):
-        header = re.match(r"\s*\[\s*([^\[\]]+?)\s*\]", line)
-        if header:
-            section = [part.strip().strip("\"'") for part in header[1].split(".")]
-            found = number if section == keys[: len(section)] and found is None else found
-            continue
-        key = re.match(r"\s*([\w.\"'-]+)\s*=", line)
-        if key:
-            path = section + [part.strip("\"'") for part in key[1].split(".")]
-            if path == keys[: len(path)]:
-                return number
-    return found

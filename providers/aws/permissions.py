@@ -22,6 +22,8 @@ PERMISSIONS = (
     ("s3:ListBucketMultipartUploads", "find unfinished uploads to buckets that somebody named"),
     ("s3express:ListAllMyDirectoryBuckets", "find directory buckets"),
     ("tag:GetResources", "read the tags of all buckets of a region at once"),
+    ("sagemaker:ListTrainingJobs", "find training jobs for `runs sync sagemaker`, not patrols"),
+    ("sagemaker:DescribeTrainingJob", "read how a training job went, for `runs sync sagemaker`"),
     ("sts:GetCallerIdentity", "name the account where no machine names it"),
 )
 

@@ -27,6 +27,7 @@ OPTIONAL = frozenset(
         "ec2:DescribeAddresses",
         "ec2:DescribeNatGateways",
         "s3:ListAllMyBuckets",
+        "sagemaker:ListTrainingJobs",
         "tag:GetResources",
     }
 )
@@ -35,12 +36,13 @@ OPTIONAL = frozenset(
 UNTRIED = frozenset(
     {
         "sts:GetCallerIdentity",
+        "sagemaker:DescribeTrainingJob",
         "s3:GetBucketLocation",
         "s3:ListBucketMultipartUploads",
         "s3express:ListAllMyDirectoryBuckets",
     }
 )
-"""Tried as credentials; need a bucket to be tried with; answer in some regions only."""
+"""Tried as credentials; need a job or a bucket to be tried with; answer in some regions only."""
 SDK_NAMES = {"tag": "resourcegroupstaggingapi"}
 
 
@@ -127,6 +129,7 @@ _TRIALS: dict[str, Callable[[Any], object]] = {
     "GetResources": lambda tagging: tagging.get_resources(
         ResourceTypeFilters=["s3"], ResourcesPerPage=1
     ),
+    "ListTrainingJobs": lambda sagemaker: sagemaker.list_training_jobs(MaxResults=1),
     "LookupEvents": lambda cloudtrail: cloudtrail.lookup_events(MaxResults=1),
 }
 

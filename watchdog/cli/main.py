@@ -20,7 +20,7 @@ COMMANDS: dict[str, str] = {
     "explain": "Why a workload or a machine is judged as it is.",
     "preflight": "May this workload leave home? Exit 0 mature, 3 not, 4 unknown.",
     "record": "Run a command and record how it went, without an import in its code.",
-    "runs": "Run histories: import them, list them, show one.",
+    "runs": "Run histories: bring them in, list them, show one.",
     "backtest": "Replay the judgement over a run history, and say how good it was.",
     "prices": "The prices in use, with their sources and dates.",
     "agent": "On a GPU machine: tell the ledger's inbox what its GPUs do.",

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from watchdog.ledger.store import Ledger
     from watchdog.runs.files import Imported
     from watchdog.runs.files import Progress as BytesRead
+    from watchdog.runs.sync import Synced
 
-app = typer.Typer(no_args_is_help=True, help="Run histories: import them, list them, show one.")
+app = typer.Typer(no_args_is_help=True, help="Run histories: bring them in, list them, show one.")
 
 COLUMNS = ("run_id", "workload", "started_at", "ended_at", "outcome", "cause", "gpus", "told_by")
 FIRST = ("workload", "run_id", "started_at", "outcome", "cause")
@@ -34,23 +35,113 @@ def import_(
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse a whole file for one bad row.")
     ] = False,
+    map_: Annotated[
+        Path | None,
+        typer.Option(
+            "--map",
+            metavar="MAP.toml",
+            help="What the columns of another system's CSV or JSON mean.",
+            show_default=False,
+        ),
+    ] = None,
     config: options.Config = None,
     ledger: options.LedgerUrl = None,
     json: options.Json = False,
 ) -> None:
     """Bring run histories into the ledger. The same file twice adds nothing.
 
-    Required columns: run_id, workload, started_at, outcome. Each bad row is one line
-    `FILE:LINE: field: why`; good rows enter and the exit code is 4, or with --strict nothing of
-    that file enters and it is 1.
+    Required columns: run_id, workload, started_at, outcome; with --map any others. Each bad row
+    is one line `FILE:LINE: field: why`; good rows enter and the exit code is 4, or with --strict
+    nothing of that file enters and it is 1.
     """
     from watchdog.composition import open_ledger  # noqa: PLC0415 - heavy, and not for --help
+    from watchdog.runs.column_map import load_column_map  # noqa: PLC0415
     from watchdog.runs.files import exit_code_of, import_files  # noqa: PLC0415
 
+    columns = None if map_ is None else load_column_map(map_)
     store = open_ledger(load_settings(config, ledger=ledger))
+    now = datetime.now(UTC)
     with _bytes_read() as progress:
-        done = import_files(store, files, now=datetime.now(UTC), strict=strict, progress=progress)
+        done = import_files(
+            store, files, now=now, strict=strict, columns=columns, progress=progress
+        )
     _tell(done, json=json)
+    if exit_code_of(done):
+        raise typer.Exit(exit_code_of(done))
+
+
+@app.command()
+def sync(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="mlflow, http(s)://HOST:PORT of an MLflow server, a folder with an MLflow file"
+            " store, slurm, a file of `sacct -P` or `sacct --json`, or sagemaker.",
+        ),
+    ],
+    *,
+    all_: Annotated[
+        bool, typer.Option("--all", help="Read everything again, not only what changed.")
+    ] = False,
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            parser=options.moment,
+            metavar="TIME",
+            help="What changed since: a date, a time, or how long ago (90d).",
+            show_default=False,
+        ),
+    ] = None,
+    time_zone: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ZONE",
+            help="Of the times in a file of sacct: America/Costa_Rica. Default: UTC.",
+            show_default=False,
+        ),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Fields of a file of sacct without a header, with commas between; or xdmod.",
+            show_default=False,
+        ),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(help="Where a file of sacct does not name it.", show_default=False),
+    ] = None,
+    config: options.Config = None,
+    ledger: options.LedgerUrl = None,
+    json: options.Json = False,
+) -> None:
+    """Bring in the runs that MLflow, Slurm or SageMaker know. Repeating it adds nothing.
+
+    The first time everything is read, later what changed; a run that changed enters as a newer
+    revision. MLflow's own variables (MLFLOW_TRACKING_URI, _USERNAME, _PASSWORD, _TOKEN) and those
+    of Slurm and AWS are honoured. A run that cannot be read is one line `WHERE: field: why` and
+    exit code 4; a source that cannot be read to its end is exit code 1.
+    """
+    import os  # noqa: PLC0415 - not for --help
+
+    from watchdog.composition import open_ledger  # noqa: PLC0415 - heavy, and not for --help
+    from watchdog.runs.sources import SacctOptions, sources_of  # noqa: PLC0415
+    from watchdog.runs.sync import exit_code_of  # noqa: PLC0415
+    from watchdog.runs.sync import sync as read  # noqa: PLC0415
+
+    settings = load_settings(config, ledger=ledger)
+    sacct = SacctOptions(time_zone=time_zone, columns=columns, cluster=cluster)
+    with output.progress() as progress:
+        sources = sources_of(source, settings, environ=os.environ, sacct=sacct, progress=progress)
+        store = open_ledger(settings)
+        now = datetime.now(UTC)
+        done = [
+            read(store, each, now=now, since=since, whole=all_, progress=progress)
+            for each in sources
+        ]
+    _tell_synced(done, json=json)
     if exit_code_of(done):
         raise typer.Exit(exit_code_of(done))
 
@@ -176,6 +267,30 @@ def _tell(done: Sequence[Imported], *, json: bool) -> None:
     if json:
         rows = [{**asdict(each), "problems": [asdict(p) for p in each.problems]} for each in done]
         output.print_json({"schema": "spend-watchdog/import/1", "files": rows})
+
+
+def _tell_synced(done: Sequence[Synced], *, json: bool) -> None:
+    for each in done:
+        for problem in each.problems:
+            output.notice(str(problem))
+        if each.bad > len(each.problems):
+            output.notice(f"{each.source}: {each.bad - len(each.problems)} more problems")
+        for text in (*each.notices, each.failed):
+            if text is not None:
+                output.notice(text)
+        if not json:
+            output.say(
+                f"{each.source}: {each.read} runs read, {each.added} added, {each.unchanged} known"
+                f" already, {each.bad} bad"
+            )
+    if json:
+        output.print_json({"schema": "spend-watchdog/sync/1", "sources": [_plain(d) for d in done]})
+
+
+def _plain(done: Synced) -> dict[str, object]:
+    from watchdog.json_values import moment  # noqa: PLC0415 - not for --help
+
+    return {**asdict(done), "since": moment(done.since)}
 
 
 @contextmanager

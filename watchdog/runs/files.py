@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from watchdog.runs.column_map import ColumnMap
 from watchdog.runs.reading import Problem, RunFile, checked_suffix, read_runs
 from watchdog.runs.staging import StagedRuns
 from watchdog.runs.text_lines import RunFileError
@@ -60,21 +61,22 @@ def import_files(
     *,
     now: datetime,
     strict: bool = False,
+    columns: ColumnMap | None = None,
     progress: Progress = nobody_watches,
 ) -> list[Imported]:
     """Each file by itself: the good rows of one enter by one commit, whatever befalls another.
 
     Strict: a file with a bad row is refused whole. A path that is no run file raises before
-    anything enters.
+    anything enters. `columns` says what the columns mean where they are not the product's own.
     """
     for path in paths:
-        checked_suffix(path)
+        checked_suffix(path, mapped=columns is not None)
     total = sum(path.stat().st_size for path in paths)
     before = 0
     imported = []
     for path in paths:
         report = partial(_report, progress, before, total)
-        file = read_runs(path, now=now, strict=strict, defaults=SOURCE)
+        file = read_runs(path, now=now, strict=strict, defaults=SOURCE, columns=columns)
         imported.append(_import(ledger, file, now=now, strict=strict, report=report))
         before += path.stat().st_size
         progress(before, total)

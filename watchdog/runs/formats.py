@@ -2,7 +2,8 @@
 
 import csv
 import json
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import TypeAlias
@@ -20,14 +21,30 @@ Rows: TypeAlias = Generator[tuple[int, Row | Fault]]
 MOST_NAMES = 50
 
 
-def check_header(path: Path, names: list[str], *, line: int | None) -> None:
-    """Refuses a file that lacks a required column or names one twice."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """How a text file of rows is laid out."""
+
+    delimiter: str = ","
+    names: tuple[str, ...] | None = None
+    """Of the columns, where the file has no header."""
+    of_the_contract: bool = True
+    """Whether the columns are those of the product; else a mapping says what they mean."""
+
+
+PRODUCT = Layout()
+
+
+def check_header(path: Path, names: list[str], *, line: int | None, required: bool = True) -> None:
+    """Refuses a file that names a column twice or, unless a mapping says otherwise, lacks a
+    required one.
+    """
     where = str(path) if line is None else f"{path}:{line}"
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
         raise RunFileError(f"{where}: two columns are called {_listed(twice)}; rename one")
     missing = [name for name in REQUIRED if name not in names]
-    if not missing:
+    if not missing or not required:
         return
     raise RunFileError(
         f"{where}: missing columns: {', '.join(missing)}; the file has: "
@@ -51,10 +68,10 @@ def _advice(missing: list[str], names: list[str]) -> str:
     return f". Rename {', '.join(renames)}?" if renames else ""
 
 
-def csv_rows(path: Path, lines: TextLines) -> Rows:
+def csv_rows(path: Path, lines: TextLines, layout: Layout = PRODUCT) -> Rows:
     """A record that is not CSV is one fault; the lines after its first are read anew."""
-    reader = csv.reader(lines, strict=True)
-    names = _csv_header(path, reader, lines)
+    reader = csv.reader(lines, strict=True, delimiter=layout.delimiter)
+    names = layout.names or _csv_header(path, reader, lines, layout)
     width = len(names)
     while True:
         lines.begin_record()
@@ -65,7 +82,7 @@ def csv_rows(path: Path, lines: TextLines) -> Rows:
             return
         except csv.Error as error:
             lines.give_back_all_but_first()
-            reader = csv.reader(lines, strict=True)
+            reader = csv.reader(lines, strict=True, delimiter=layout.delimiter)
             yield first, Fault("row", _why_not_csv(error))
             continue
         if len(cells) == width:
@@ -74,7 +91,9 @@ def csv_rows(path: Path, lines: TextLines) -> Rows:
             yield first, Fault("row", _why_width(len(cells), width))
 
 
-def _csv_header(path: Path, reader: Iterator[list[str]], lines: TextLines) -> list[str]:
+def _csv_header(
+    path: Path, reader: Iterator[list[str]], lines: TextLines, layout: Layout
+) -> Sequence[str]:
     """Blank lines before it are passed over."""
     try:
         names = next((cells for cells in reader if cells), None)
@@ -83,7 +102,7 @@ def _csv_header(path: Path, reader: Iterator[list[str]], lines: TextLines) -> li
     if names is None:
         raise RunFileError(f"{path}: is empty; its first line has to name the columns")
     names = [name.strip() for name in names]
-    check_header(path, names, line=lines.number)
+    check_header(path, names, line=lines.number, required=layout.of_the_contract)
     return names
 
 

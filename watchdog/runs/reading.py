@@ -11,11 +11,14 @@ from typing import TypeAlias
 
 from policies.facts import Run
 from watchdog.runs.cells import close_to, shown, shown_name
+from watchdog.runs.column_map import ColumnMap
 from watchdog.runs.columns import COLUMNS
 from watchdog.runs.formats import Row, Rows, csv_rows, json_rows
+from watchdog.runs.mapped_rows import mapped_rows
 from watchdog.runs.parquet import ParquetFile
 from watchdog.runs.rows import NO_DEFAULTS, Fault, run_from
 from watchdog.runs.text_lines import RunFileError, TextLines
+from watchdog.runs.translating import Translator, bare_name
 
 RowsOfText: TypeAlias = Callable[[Path, TextLines], Rows]
 
@@ -65,13 +68,17 @@ class RunFile:
         now: datetime,
         strict: bool = False,
         defaults: Mapping[str, object] = NO_DEFAULTS,
+        columns: ColumnMap | None = None,
     ) -> None:
         self.path = path
-        self._suffix = checked_suffix(path)
+        self._suffix = checked_suffix(path, mapped=columns is not None)
+        self._columns = columns
+        self._translator = None if columns is None else Translator(columns, bare_name(path))
+        self._left_out = 0
         self._now = now
         self._strict = strict
         self._defaults = defaults
-        self._naive_zone: tzinfo | None = None
+        self._naive_zone: tzinfo | None = None if columns is None else columns.zone
         self._naive_line = 0
         self._line_of: dict[str, int] = {}
         self._unknown_names: dict[str, None] = {}
@@ -80,6 +87,9 @@ class RunFile:
     def __iter__(self) -> Iterator[tuple[int, Run | Problem]]:
         with closing(self._rows()) as rows:
             for line, row in rows:
+                if self._is_left_out(line, row):
+                    self._left_out += 1
+                    continue
                 found = [row] if isinstance(row, Fault) else self._run_of(line, row)
                 if isinstance(found, Run):
                     yield line, found
@@ -106,12 +116,25 @@ class RunFile:
                 return
             with TextLines(self.path) as lines:
                 self._bytes_read = lines.bytes_read
-                yield from TEXT_FORMATS[self._suffix](self.path, lines)
+                if self._columns is None:
+                    yield from TEXT_FORMATS[self._suffix](self.path, lines)
+                else:
+                    yield from mapped_rows(self.path, lines, self._suffix, self._columns)
         except OSError as error:
             raise RunFileError(f"{self.path}: cannot be read: {error.strerror}") from error
 
+    def _is_left_out(self, line: int, row: Row | Fault) -> bool:
+        if self._translator is None or isinstance(row, Fault):
+            return False
+        return self._translator.leaves_out(row, line)
+
     def _run_of(self, line: int, row: Row) -> Run | list[Fault]:
-        if not KNOWN.issuperset(row):
+        if self._translator is not None:
+            translated = self._translator.row(row, line)
+            if isinstance(translated, list):
+                return translated
+            row = translated
+        elif not KNOWN.issuperset(row):
             self._remember_unknown_names(row)
         found = self._read(row)
         if isinstance(found, list) and self._may_take_for_utc(found):
@@ -144,10 +167,13 @@ class RunFile:
             names = ", ".join(map(_with_meant, self._unknown_names))
             yield f"{self.path}: columns that are not known and were not read: {names}"
         if self._naive_line:
+            remedy = "write Z behind them" if self._columns is None else "say time_zone in the map"
             yield (
                 f"{self.path}:{self._naive_line}: times without a time zone were taken for UTC; "
-                "write Z behind them"
+                f"{remedy}"
             )
+        if self._left_out:
+            yield f"{self.path}: {self._left_out:,} rows were left out, as the map's skip says"
 
 
 def _with_meant(name: str) -> str:
@@ -157,8 +183,11 @@ def _with_meant(name: str) -> str:
     return f"{shown_name(name)} (did you mean {meant}?)" if meant else shown_name(name)
 
 
-def checked_suffix(path: Path) -> str:
-    """The suffix that names the format, without `.gz`; refuses what cannot be a run file."""
+def checked_suffix(path: Path, *, mapped: bool = False) -> str:
+    """The suffix that names the format, without `.gz`; refuses what cannot be a run file.
+
+    Mapped: JSON documents too, and what is neither JSON nor Parquet is text with delimiters.
+    """
     try:
         is_folder = stat.S_ISDIR(path.stat().st_mode)
     except FileNotFoundError:
@@ -168,11 +197,19 @@ def checked_suffix(path: Path) -> str:
     if is_folder:
         raise RunPathError(f"{path}: is a folder; name the files in it")
     name = path.name.lower()
+    if mapped:
+        return _mapped_suffix(path, Path(name.removesuffix(".gz")).suffix)
     if not name.endswith(SUFFIXES):
         raise RunPathError(
             f"{path}: is not a run file; its name has to end in {', '.join(SUFFIXES)}"
         )
     return Path(name.removesuffix(".gz")).suffix
+
+
+def _mapped_suffix(path: Path, suffix: str) -> str:
+    if suffix == PARQUET:
+        raise RunPathError(f"{path}: a map cannot be used with Parquet; write it as CSV or JSON")
+    return suffix
 
 
 def read_runs(
@@ -181,10 +218,12 @@ def read_runs(
     now: datetime,
     strict: bool = False,
     defaults: Mapping[str, object] = NO_DEFAULTS,
+    columns: ColumnMap | None = None,
 ) -> RunFile:
     """The runs of a file and what is wrong with it, row by row; no ledger is needed.
 
     Strict: times without a zone are problems; else they are taken for UTC, and a notice says so.
-    `defaults` are values of `Run` where the file leaves a cell unknown.
+    `defaults` are values of `Run` where the file leaves a cell unknown. `columns` None: the file
+    has the product's own.
     """
-    return RunFile(path, now=now, strict=strict, defaults=defaults)
+    return RunFile(path, now=now, strict=strict, defaults=defaults, columns=columns)

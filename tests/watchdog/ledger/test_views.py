@@ -34,6 +34,7 @@ def given(view: str) -> Row:
     asked = query(view)
     known = {"since": NOW, "until": NOW, "by": "workload", "threshold_pct": 5.0, "period_s": 300}
     known |= {"transfer_bytes_per_s": 5e5, "parked_mib": 500.0, "detailed_from": NOW}
+    known |= {"prefix": "slurm:"}
     return {name: known[name] for name in asked.parameters - asked.optional}
 
 
