@@ -94,6 +94,8 @@ def test_the_moment_is_the_cheapest_of_all_that_are_left(
     costs = waited + restart_min * told.dearer(KEY) * lasting
     at = int(stop_min // 5)
     assert costs[at] <= costs[at:].min() * 1.002 + 0.01
+    for sooner in range(1, at):
+        assert costs[sooner] >= costs[sooner + 1 :].min() * 0.998 - 0.01, "it waits for nothing"
 
 
 @given(pasts, st.floats(0, 2000), st.floats(0, 2000))

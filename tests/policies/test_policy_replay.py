@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policies.facts import Run, RunCause, RunOutcome, WorkloadKind
+from policies.habits import Habits
 from policies.pauses import JudgedPause, Pause, judged, pauses_of_runs
 from policies.policy_replay import (
     Plan,
@@ -220,6 +221,42 @@ def test_a_fixed_time_is_counted_in_patrols() -> None:
     runs = [attempt(0, 30), attempt(600, 630)]
     assert of_host_a(runs, after(12 * MINUTE, EVERY))[0].stopped_at == at(45)
     assert of_host_a(runs, after(1 * MINUTE, EVERY))[0].stopped_at == at(35)
+
+
+def test_what_a_pause_teaches_is_known_from_its_end_on() -> None:
+    """The pause of the one host goes on while that of the other begins."""
+    runs = [
+        attempt(0, 10),
+        attempt(20, 30),
+        attempt(500, 510),
+        attempt(0, 100, "b0", host="b"),
+        attempt(600, 610, "b1", host="b"),
+    ]
+    known: dict[tuple[str, float], int] = {}
+
+    def spy(
+        each: JudgedPause, habits: Habits, _not_before: datetime | None
+    ) -> tuple[int | None, int | None, str]:
+        began = (each.pause.began_at - NOW) / MINUTE
+        known[each.pause.resource, began] = habits.levels[("fleet",)].pauses
+        return None, None, ""
+
+    done(runs, spy)
+    assert known == {("a", 10): 0, ("a", 30): 1, ("b", 100): 1, ("a", 510): 2, ("b", 610): 3}
+
+
+def test_a_stop_that_activity_forestalled_comes_no_sooner_after_it() -> None:
+    """A long activity is waited for less, and yet not less than was planned before it."""
+    dear = by_patience(timedelta(hours=8), EVERY)
+    quick, after_it, _ = of_host_a([attempt(0, 1), attempt(2, 12), attempt(900, 910)], dear)
+    planned = of_host_a([attempt(0, 1), attempt(900, 910)], dear)[0].stopped_at
+    alone = of_host_a([attempt(2, 12), attempt(900, 910)], dear)[0].stopped_at
+    assert quick.stopped_at is None
+    assert planned is not None
+    assert alone is not None
+    assert alone < planned
+    assert after_it.stopped_at is not None
+    assert planned <= after_it.stopped_at < planned + EVERY
 
 
 histories = st.lists(
