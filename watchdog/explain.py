@@ -82,6 +82,18 @@ def _is_of(attribution: rows.Row, key: WorkloadKey) -> bool:
     return attribution["workload"] == key.name and same_group
 
 
+def machine_named(ledger: Ledger, name: str) -> rows.Row:
+    """The machine of this id, native id or name. Raises `UnknownSubject`."""
+    machines = ledger.rows("machines_now")
+    machine = _machine(machines, name)
+    if machine is not None:
+        return machine
+    names = [str(row["name"] or _native_id(row)) for row in machines]
+    close = get_close_matches(name, names, n=3)
+    hint = f"; did you mean {' or '.join(map(clean, close))}?" if close else ""
+    raise UnknownSubject(f"no machine is called {clean(name)}{hint}")
+
+
 def _of_machine(
     ledger: Ledger, machine: rows.Row, known: Known, regions: Sequence[str] | None
 ) -> Explanation:

@@ -37,6 +37,12 @@ def moment(text: str) -> datetime:
     return at
 
 
+def deadline(text: str) -> datetime:
+    """A moment to come: an RFC 3339 time, or a date, which means its end (UTC)."""
+    at = _written(text)
+    return at + timedelta(days=1) if len(text.strip()) == len("2026-11-23") else at
+
+
 def _ago(text: str) -> datetime:
     return datetime.now(UTC) - parse_duration(text)
 
