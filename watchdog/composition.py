@@ -110,6 +110,7 @@ def parts_of(settings: Settings, *, alerts: bool, progress: Progress) -> Parts:
         version=version("cloud-spend-watchdog"),
         progress=progress,
         storage=settings.storage,
+        commitments=settings.commitments,
     )
 
 

@@ -178,6 +178,8 @@ class Settings(BaseSettings):
     """Whether disks, snapshots, buckets and idle addresses are looked at."""
     egress: bool = True
     """Whether egress meters are read: they take a permission and metric reads of their own."""
+    commitments: bool = True
+    """Whether reservations and savings plans are read; without, none are thought to be there."""
     act: bool = False
     act_from_local_ledger: bool = False
     heartbeat_url: str | None = None

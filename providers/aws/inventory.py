@@ -16,7 +16,9 @@ from providers.aws.machines import (
     fetch_spot_kinds,
     machine_from,
     spot_among,
+    tenancy_of,
 )
+from providers.aws.prices import NOTHING_LISTED, PriceList, addresses_kept
 from providers.aws.session import AwsSession
 from providers.base import Seen
 
@@ -47,6 +49,12 @@ class InventoryReader:
     """The regions of the last listing, those that did not answer included."""
     stopped: frozenset[str] = frozenset()
     """Instances that were stopped then, with or without accelerators."""
+    listed: PriceList = field(default_factory=lambda: NOTHING_LISTED)
+    """Prices that AWS told; machines are priced by them first."""
+    tenancies: dict[str, str] = field(default_factory=dict)
+    """By machine, where it is not the default one."""
+    addresses: dict[str, int] = field(default_factory=dict)
+    """By machine, its elastic addresses, where it has any."""
 
     def read(self) -> Seen[Machine]:
         regions, gaps = self._regions()
@@ -62,6 +70,7 @@ class InventoryReader:
             else:
                 gaps.append(gap_from(answer, _scope(region), "machines", "ec2:DescribeInstances"))
         machines = []
+        self.tenancies, self.addresses = {}, {}
         for each in seen:
             found, unknown = self._machines(each, account)
             machines += found
@@ -157,18 +166,25 @@ class InventoryReader:
             if facts is None:
                 unknown[raw["InstanceType"]] += 1
             elif facts.accelerators:
-                kind = each.spot_kinds.get(raw["InstanceId"])
-                machines.append(
-                    machine_from(
-                        raw,
-                        account=account or "unknown",
-                        region=each.region,
-                        facts=facts,
-                        spot_kind=kind,
-                    )
+                machine = machine_from(
+                    raw,
+                    account=account or "unknown",
+                    region=each.region,
+                    facts=facts,
+                    spot_kind=each.spot_kinds.get(raw["InstanceId"]),
+                    listed=self.listed,
                 )
+                machines.append(machine)
+                self._note(machine, raw)
         machines.sort(key=lambda machine: machine.id)
         return machines, _unknown_types(unknown, each.region)
+
+    def _note(self, machine: Machine, raw: Mapping[str, Any]) -> None:
+        """What prices need and a machine's facts do not hold."""
+        if tenancy_of(raw) != "default":
+            self.tenancies[machine.id] = tenancy_of(raw)
+        if addresses_kept(raw):
+            self.addresses[machine.id] = addresses_kept(raw)
 
     def _facts(self, name: str) -> TypeFacts | None:
         """What EC2 described in any region (some regions miss types), else the catalogue."""

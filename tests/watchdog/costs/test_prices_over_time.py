@@ -54,7 +54,8 @@ def launched(at: int, machine_type: str) -> Transition:
 
 
 def test_one_type_has_one_price_and_it_is_the_present_one() -> None:
-    rows = [row(8, 7, "p5.48xlarge"), row(11, 10, "p5.48xlarge")]
+    usd = Decimal("98.32")
+    rows = [row(seen, 7, "p5.48xlarge", hourly_usd=usd) for seen in (8, 11)]
     assert told(big(), rows) == [(None, "p5.48xlarge", "98.32")]
     assert told(big()) == [(None, "p5.48xlarge", "98.32")]
 
