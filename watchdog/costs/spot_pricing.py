@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import pairwise
 
 from policies.facts import Price
 from providers.price_facts import SpotPrice
@@ -40,7 +41,7 @@ def with_told(
     }
     starts = sorted({*news, *before})
     found = []
-    for start, after in zip(starts, [*starts[1:], until], strict=True):
+    for start, after in _with_ends(starts, until):
         was = before.get(start)
         if was is None:
             found.append(KnownPrice(price=news[start], told_until=after))
@@ -64,13 +65,18 @@ def known_from(known: Sequence[KnownPrice]) -> datetime | None:
 def steps_of(known: Sequence[KnownPrice], *, until: datetime) -> tuple[PriceStep, ...]:
     """The market's prices over time; where nobody told one, none."""
     found = [PriceStep(started_at=BEGINNING, price=_unknown("no spot price is told of that time"))]
-    starts = [each.started_at for each in known]
-    for each, after in zip(known, [*starts[1:], until], strict=True):
+    ends = _with_ends([each.started_at for each in known], until)
+    for each, (_, after) in zip(known, ends, strict=True):
         found.append(PriceStep(started_at=each.started_at, price=price_from(each.price)))
         if each.told_until < after:
             why = f"no spot price is told from {each.told_until:%Y-%m-%d %H:%M} on"
             found.append(PriceStep(started_at=each.told_until, price=_unknown(why)))
     return tuple(found)
+
+
+def _with_ends(starts: Sequence[datetime], until: datetime) -> list[tuple[datetime, datetime]]:
+    """Each moment with the next one."""
+    return list(pairwise((*starts, until)))
 
 
 def price_from(told: SpotPrice) -> Price:
