@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from functools import cache
 from typing import Any
 from xml.sax.saxutils import escape
@@ -127,7 +128,7 @@ def product(usd: str | None = "1.006", *, published: str = "2026-11-20", **chang
         **changes,
     }
     sku = "".join(f"{ord(letter):x}" for letter in str(sorted(attributes.items()))[-8:]).upper()
-    price = {} if usd is None else {"USD": f"{usd}0000"}
+    price = {} if usd is None else {"USD": f"{Decimal(usd):.10f}"}
     dimension = {
         "unit": "Hrs",
         "beginRange": "0",

@@ -147,7 +147,7 @@ class AwsProvider:
         return read_commitments(self._session, asked)
 
     def stopped_hourly_usd(self, machine: Machine, storage: Sequence[Storage]) -> Decimal | None:
-        return stopped_hourly_usd(machine, storage, self._inventory.addresses.get(machine.id, 0))
+        return stopped_hourly_usd(machine, storage, self._storage.addresses_of[machine.id])
 
     def api_calls(self) -> Mapping[str, int]:
         return self._session.meter.calls()

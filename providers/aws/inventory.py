@@ -18,7 +18,7 @@ from providers.aws.machines import (
     spot_among,
     tenancy_of,
 )
-from providers.aws.prices import NOTHING_LISTED, PriceList, addresses_kept
+from providers.aws.prices import NOTHING_LISTED, PriceList
 from providers.aws.session import AwsSession
 from providers.base import Seen
 
@@ -53,8 +53,6 @@ class InventoryReader:
     """Prices that AWS told; machines are priced by them first."""
     tenancies: dict[str, str] = field(default_factory=dict)
     """By machine, where it is not the default one."""
-    addresses: dict[str, int] = field(default_factory=dict)
-    """By machine, its elastic addresses, where it has any."""
 
     def read(self) -> Seen[Machine]:
         regions, gaps = self._regions()
@@ -70,7 +68,7 @@ class InventoryReader:
             else:
                 gaps.append(gap_from(answer, _scope(region), "machines", "ec2:DescribeInstances"))
         machines = []
-        self.tenancies, self.addresses = {}, {}
+        self.tenancies = {}
         for each in seen:
             found, unknown = self._machines(each, account)
             machines += found
@@ -175,16 +173,10 @@ class InventoryReader:
                     listed=self.listed,
                 )
                 machines.append(machine)
-                self._note(machine, raw)
+                if tenancy_of(raw) != "default":
+                    self.tenancies[machine.id] = tenancy_of(raw)
         machines.sort(key=lambda machine: machine.id)
         return machines, _unknown_types(unknown, each.region)
-
-    def _note(self, machine: Machine, raw: Mapping[str, Any]) -> None:
-        """What prices need and a machine's facts do not hold."""
-        if tenancy_of(raw) != "default":
-            self.tenancies[machine.id] = tenancy_of(raw)
-        if addresses_kept(raw):
-            self.addresses[machine.id] = addresses_kept(raw)
 
     def _facts(self, name: str) -> TypeFacts | None:
         """What EC2 described in any region (some regions miss types), else the catalogue."""

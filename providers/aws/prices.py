@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from policies.facts import Machine, Price, Purchase, Storage
 from providers.aws.storage_prices import address_meter
@@ -14,8 +14,6 @@ from providers.catalog import offers
 from providers.price_facts import ListPrice
 
 LINUX = "Linux/UNIX"
-AMAZON = "amazon"
-"""Who owns a public address that is given back when the machine stops."""
 HOURS_A_MONTH = 730
 COVERED_BY_LIST = "without discounts, disks, addresses and traffic"
 
@@ -46,22 +44,13 @@ def price_of(
     return replace(found, saves_usd=Decimal(0) if paid_anyway else found.hourly_usd)
 
 
-def addresses_kept(raw: Mapping[str, Any]) -> int:
-    """Elastic addresses of an instance: a stop does not end their price."""
-    return sum(
-        1
-        for interface in raw.get("NetworkInterfaces", ())
-        for address in interface.get("PrivateIpAddresses", ())
-        if (address.get("Association") or {}).get("IpOwnerId", AMAZON) != AMAZON
-    )
-
-
 def stopped_hourly_usd(
     machine: Machine, storage: Sequence[Storage], addresses: int
 ) -> Decimal | None:
     """An hour of its disks and elastic addresses, a month being 730 hours; None where unknown.
 
-    `storage`: everything that its region was seen to hold.
+    `storage`: everything that its region was seen to hold. An address that is no elastic one is
+    given back when the machine stops.
     """
     months = [
         each.monthly_cost_usd
