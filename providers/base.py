@@ -13,6 +13,15 @@ from typing import Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from policies.facts import Gap, Machine, Price, Reading, Run, Scope, Storage, Transition, Window
 from providers.egress import EgressCounter
+from providers.price_facts import (
+    CommitmentAnswer,
+    CommitmentQuestion,
+    ListPrice,
+    PriceQuestion,
+    Progress,
+    SpotMarket,
+    SpotPrice,
+)
 
 T = TypeVar("T")
 
@@ -95,6 +104,44 @@ class KnowsRegions(Protocol):
 class Prices(Protocol):
     def price(self, machine: Machine) -> Price:
         """The price of one hour of this machine; unknown stays unknown."""
+
+
+@runtime_checkable
+class ListsPrices(Inventory, Protocol):
+    """Has a price list of its own that can be asked, and prices machines by a copy of it."""
+
+    def list_prices(self, wanted: Sequence[PriceQuestion], progress: Progress) -> Seen[ListPrice]:
+        """What the provider's own price list says; what it does not list is a gap."""
+
+    def use_prices(self, prices: Sequence[ListPrice]) -> None:
+        """Prices that machines seen from now on have, before any other source."""
+
+
+@runtime_checkable
+class ReadsSpotPrices(Inventory, Protocol):
+    def spot_market(self, machine: Machine) -> SpotMarket | None:
+        """Whose price this machine pays; None: none, or no history tells of it."""
+
+    def spot_prices(self, asked: Mapping[SpotMarket, datetime], now: datetime) -> Seen[SpotPrice]:
+        """Prices of markets since a moment, the one that held then included.
+
+        Scopes: the regions that told everything until `now`.
+        """
+
+
+@runtime_checkable
+class ReadsCommitments(Inventory, Protocol):
+    def commitment_questions(self, machines: Sequence[Machine]) -> Sequence[CommitmentQuestion]:
+        """What must be asked to know everything that may cover these machines."""
+
+    def commitments(self, asked: Sequence[CommitmentQuestion]) -> Seen[CommitmentAnswer]:
+        """One answer a question that could be read."""
+
+
+@runtime_checkable
+class PricesStopped(Inventory, Protocol):
+    def stopped_hourly_usd(self, machine: Machine, storage: Sequence[Storage]) -> Decimal | None:
+        """An hour of what stays of a stopped machine; `storage`: all that its scope holds."""
 
 
 @runtime_checkable

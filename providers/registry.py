@@ -20,6 +20,9 @@ ABILITIES = (
     ("metrics", "readings"),
     ("start and stop history", "transitions"),
     ("prices", "price"),
+    ("price list", "list_prices"),
+    ("spot prices", "spot_prices"),
+    ("commitments", "commitments"),
     ("storage", "storage"),
     ("egress", "egress"),
     ("stop", "stop"),
@@ -37,6 +40,10 @@ class AwsWishes(Protocol):
     @property
     def agent_namespaces(self) -> Sequence[str]:
         """CloudWatch namespaces of the agent's GPU metrics."""
+
+    @property
+    def prices_endpoint(self) -> str | None:
+        """Where the price list is asked; None: where the SDK finds it."""
 
 
 class Wishes(Protocol):
@@ -86,7 +93,11 @@ def build(name: str, wishes: Wishes) -> Inventory:
         case "aws":
             from providers.aws.adapter import AwsProvider  # noqa: PLC0415 - imports its SDK
 
-            return AwsProvider(regions=wishes.regions, agent_namespaces=wishes.aws.agent_namespaces)
+            return AwsProvider(
+                regions=wishes.regions,
+                agent_namespaces=wishes.aws.agent_namespaces,
+                prices_endpoint=wishes.aws.prices_endpoint,
+            )
         case "local":
             from providers.local.adapter import LocalProvider  # noqa: PLC0415 - as the others
 

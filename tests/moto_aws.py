@@ -274,13 +274,15 @@ def _call(environ: dict[str, Any]) -> Call:
 
 
 def _operation(environ: dict[str, Any], body: bytes) -> str:
-    """By target header (JSON), form field (query), else the HTTP method (S3)."""
+    """By target header (JSON), form field (query), path (savings plans), else the HTTP method."""
     target = environ.get("HTTP_X_AMZ_TARGET")
     if target:
         return str(target).rsplit(".", 1)[-1]
     action = re.search(rb"(?:^|&)Action=(\w+)", body)
     if action:
         return action[1].decode()
+    if environ["PATH_INFO"] == "/DescribeSavingsPlans":
+        return "DescribeSavingsPlans"
     method, query = str(environ["REQUEST_METHOD"]), str(environ.get("QUERY_STRING", ""))
     if method != "GET" or "Credential=" not in environ.get("HTTP_AUTHORIZATION", ""):
         return method

@@ -116,6 +116,7 @@ def parts_of(settings: Settings, *, alerts: bool, progress: Progress, act: bool 
         progress=progress,
         storage=settings.storage,
         acting=acting_of(settings, policy, usable) if act else None,
+        commitments=settings.commitments,
     )
 
 

@@ -22,6 +22,7 @@ from providers.base import (
     StorageAsked,
 )
 from watchdog.choosing_sources import most_trusted
+from watchdog.costs.prices_over_time import PriceStep
 from watchdog.costs.running_time import hour_of
 from watchdog.debts import settled, to_ask
 
@@ -103,6 +104,8 @@ class Gathered:
     storage: tuple[Storage, ...] = ()
     storage_whole: tuple[Scope, ...] = ()
     """The scopes whose storage was listed whole."""
+    market_prices: Mapping[str, tuple[PriceStep, ...]] = field(default_factory=dict)
+    """By machine, its prices over time, where a market makes them."""
 
 
 def windows_at(now: datetime, watched_until: datetime | None, backfill: timedelta) -> Windows:
@@ -182,7 +185,7 @@ def _read(monitoring: Monitoring, gathered: Gathered) -> Seen[Reading]:
     for window, several in _by_window(gathered.machines, gathered.watched).items():
         beside = [each for each in gathered.machines if each.may_have_run_since(window.started_at)]
         ask = partial(monitoring.readings, several, window, beside=beside)
-        parts.append(_guarded(monitoring, "GPU metrics", ask))
+        parts.append(guarded(monitoring, "GPU metrics", ask))
     return _together(parts)
 
 
@@ -198,7 +201,7 @@ class _Wanted:
 
 def _asked(provider: Inventory, wanted: _Wanted, progress: Progress) -> Gathered:
     progress(f"{provider.name}: looking for machines")
-    seen = _guarded(provider, "machines", provider.machines)
+    seen = guarded(provider, "machines", provider.machines)
     machines = tuple(_priced(provider, machine) for machine in seen.values)
     watched = tuple(Watched(scope=scope, windows=wanted.windows(scope)) for scope in seen.scopes)
     progress(f"{provider.name}: reading {len(machines)} machines")
@@ -232,10 +235,10 @@ def _total(amounts: Iterable[Decimal | None]) -> Decimal | None:
 def _priced(provider: Inventory, machine: Machine) -> Machine:
     if not isinstance(provider, Prices):
         return machine
-    return replace(machine, price=_rounded(provider.price(machine)))
+    return replace(machine, price=rounded(provider.price(machine)))
 
 
-def _rounded(price: Price) -> Price:
+def rounded(price: Price) -> Price:
     """Money is kept to nine places; some catalogues tell more."""
     amounts = {
         name: amount.quantize(NANO)
@@ -252,7 +255,7 @@ def _usage(
     if not isinstance(provider, ReadsUsage):
         return Seen()
     parts = [
-        _guarded(provider, "GPU metrics", partial(provider.readings, several, window))
+        guarded(provider, "GPU metrics", partial(provider.readings, several, window))
         for window, several in _by_window(machines, watched).items()
     ]
     return _together(parts)
@@ -273,7 +276,7 @@ def _by_window(
 def _storage(provider: Inventory, asked: StorageAsked | None) -> Seen[Storage]:
     if asked is None or not isinstance(provider, ListsStorage):
         return Seen()
-    return _guarded(provider, "storage", partial(provider.storage, asked))
+    return guarded(provider, "storage", partial(provider.storage, asked))
 
 
 def _together(parts: Sequence[Seen[Reading]]) -> Seen[Reading]:
@@ -300,7 +303,7 @@ def _history(
             asked[window].append(machine)
             asked_of[each.scope] = window
     parts = [
-        _guarded(provider, "start and stop history", partial(provider.transitions, several, window))
+        guarded(provider, "start and stop history", partial(provider.transitions, several, window))
         for window, several in asked.items()
     ]
     seen = Seen(
@@ -314,7 +317,7 @@ def _history(
     )
 
 
-def _guarded(provider: Inventory | Monitoring, what: str, ask: Callable[[], Seen[T]]) -> Seen[T]:
+def guarded(provider: Inventory | Monitoring, what: str, ask: Callable[[], Seen[T]]) -> Seen[T]:
     """An adapter reports gaps itself; what still breaks out of it must not end the patrol."""
     try:
         return ask()

@@ -26,6 +26,7 @@ from watchdog.actions import Acting, Actor, regret_rate
 from watchdog.agent_readings import with_agents
 from watchdog.alerts.message import alert_from, told_machines
 from watchdog.attribution import matches
+from watchdog.commitments import with_commitments
 from watchdog.conclude import (
     backfill_lines,
     conclude,
@@ -42,6 +43,7 @@ from watchdog.ledger.tidying import LedgerCare
 from watchdog.mapping import NO_MAPPING, WorkloadMapping
 from watchdog.past_readings import with_past_readings
 from watchdog.patrol_report import BackfillLine, CostOfWatching, PatrolReport
+from watchdog.pricing import use_price_list, with_spot_prices, with_stopped_prices
 from watchdog.recall import recalled
 from watchdog.remember import history_owed, remember, watermarks
 from watchdog.runs.episodes import Seen, tell_episodes
@@ -89,6 +91,8 @@ class Parts:
     """What it takes to act; None: it observes."""
     storage: bool = False
     """Whether disks, snapshots, buckets and idle addresses are looked at."""
+    commitments: bool = False
+    """Whether reservations and savings plans are read; without, none are thought to be there."""
 
 
 def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) -> PatrolReport:
@@ -99,6 +103,7 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
     began = time.monotonic()
     watched = watermarks(parts.ledger)
     before = {} if backfill is not None else watched
+    use_price_list(parts.ledger, parts.providers)
     gathered = gather(
         parts.providers,
         now=now,
@@ -109,6 +114,11 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
         history_owed=history_owed(parts.ledger).get,
         storage=storage_asked(parts.ledger, parts.mapping, now) if parts.storage else None,
     )
+    gathered = with_spot_prices(parts.ledger, gathered, parts.providers, now=now)
+    if parts.commitments:
+        parts.progress("reading commitments")
+        gathered = with_commitments(parts.ledger, gathered, parts.providers, now=now)
+    gathered = with_stopped_prices(gathered, parts.providers)
     told: Mapping[Scope, EgressTold] = {}
     egress_read = EgressRead()
     if parts.egress:

@@ -185,6 +185,8 @@ class Settings(BaseSettings):
     """Whether egress meters are read: they take a permission and metric reads of their own."""
     restricted_data_classes: Annotated[tuple[str, ...], NoDecode] = ()
     """Classes of data that must not leave home; `preflight` refuses work on them."""
+    commitments: bool = True
+    """Whether reservations and savings plans are read; without, none are thought to be there."""
     act: bool = False
     act_from_local_ledger: bool = False
     heartbeat_url: str | None = None

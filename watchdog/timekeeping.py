@@ -52,7 +52,10 @@ def account(
     for machine in gathered.machines:
         spans = _spans(machine, windows.get(scope_of(machine)), transitions, memory, now)
         prices = prices_of(
-            machine, transitions[machine.id], memory.observations.get(machine.id, ())
+            machine,
+            transitions[machine.id],
+            memory.observations.get(machine.id, ()),
+            gathered.market_prices.get(machine.id, ()),
         )
         line = timeline(
             readings[machine.id],

@@ -21,19 +21,31 @@ from policies.facts import (
     Transition,
     Window,
 )
+from providers.aws.commitments import questions, read_commitments
 from providers.aws.egress import EgressReader
 from providers.aws.errors import gap_from
 from providers.aws.inventory import InventoryReader
 from providers.aws.lifecycle import ATTEMPTS, NEEDS, WHAT, RegionHistory, region_history
 from providers.aws.permissions import read_only_policy
-from providers.aws.prices import price_of
+from providers.aws.price_list import read_prices
+from providers.aws.prices import price_list, price_of, stopped_hourly_usd
 from providers.aws.probes import probes
 from providers.aws.session import AwsSession, Limits
+from providers.aws.spot_prices import market_of, read_history
 from providers.aws.stop import InstanceStopper
 from providers.aws.storage import StorageReader
 from providers.aws.usage import HOW_TO_MEASURE, UsageReader
 from providers.base import Looked, Probe, Seen, StopAnswer, StorageAsked, Unread
 from providers.egress import EgressCounter
+from providers.price_facts import (
+    CommitmentAnswer,
+    CommitmentQuestion,
+    ListPrice,
+    PriceQuestion,
+    Progress,
+    SpotMarket,
+    SpotPrice,
+)
 
 
 def _now() -> datetime:
@@ -53,10 +65,15 @@ class AwsProvider:
         agent_namespaces: Sequence[str] = ("CWAgent",),
         session: boto3.Session | None = None,
         limits: Limits | None = None,
+        prices_endpoint: str | None = None,
         clock: Callable[[], datetime] = _now,
     ) -> None:
-        """`regions` None: every enabled one. Raises `ProviderUnavailable` without credentials."""
-        self._session = AwsSession(session, limits)
+        """`regions` None: every enabled one. `prices_endpoint`: where the price list is asked.
+
+        Raises `ProviderUnavailable` without credentials.
+        """
+        endpoints = {"pricing": prices_endpoint} if prices_endpoint else {}
+        self._session = AwsSession(session, limits, endpoints=endpoints)
         self._namespaces = tuple(agent_namespaces)
         self._inventory = InventoryReader(self._session, regions)
         self._usage = UsageReader(self._session, self._namespaces, clock)
@@ -128,6 +145,29 @@ class AwsProvider:
     def price(self, machine: Machine) -> Price:
         """The listing prices each machine, for it also sees tenancy; others by their facts."""
         return price_of(machine) if machine.price == UNPRICED else machine.price
+
+    def list_prices(self, wanted: Sequence[PriceQuestion], progress: Progress) -> Seen[ListPrice]:
+        return read_prices(self._session, wanted, progress)
+
+    def use_prices(self, prices: Sequence[ListPrice]) -> None:
+        self._inventory.listed = price_list(prices)
+
+    def spot_market(self, machine: Machine) -> SpotMarket | None:
+        return market_of(machine, self._inventory.tenancies.get(machine.id, "default"))
+
+    def spot_prices(self, asked: Mapping[SpotMarket, datetime], now: datetime) -> Seen[SpotPrice]:
+        return read_history(self._session, asked, now)
+
+    def commitment_questions(self, machines: Sequence[Machine]) -> Sequence[CommitmentQuestion]:
+        accounts = sorted({machine.account for machine in machines})
+        regions = {machine.region for machine in machines}
+        return [each for account in accounts for each in questions(account, regions)]
+
+    def commitments(self, asked: Sequence[CommitmentQuestion]) -> Seen[CommitmentAnswer]:
+        return read_commitments(self._session, asked)
+
+    def stopped_hourly_usd(self, machine: Machine, storage: Sequence[Storage]) -> Decimal | None:
+        return stopped_hourly_usd(machine, storage, self._storage.addresses_of[machine.id])
 
     def api_calls(self) -> Mapping[str, int]:
         return self._session.meter.calls()

@@ -98,6 +98,15 @@ def snapshots_from(raws: Iterable[Raw], *, scope: str, region: str) -> list[Stor
     return found
 
 
+def holders_of(raws: Iterable[Raw], scope: str) -> list[str]:
+    """The machine of each address that is billed and has one."""
+    return [
+        f"{scope}:{raw['InstanceId']}"
+        for raw in raws
+        if raw.get("InstanceId") and raw.get("PublicIpv4Pool", OURS) == OURS
+    ]
+
+
 def addresses_from(
     raws: Iterable[Raw], *, scope: str, region: str, stopped: Collection[str], now: datetime
 ) -> list[Storage]:

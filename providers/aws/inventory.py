@@ -17,7 +17,9 @@ from providers.aws.machines import (
     fetch_spot_kinds,
     machine_from,
     spot_among,
+    tenancy_of,
 )
+from providers.aws.prices import NOTHING_LISTED, PriceList
 from providers.aws.session import AwsSession
 from providers.base import Seen
 
@@ -48,6 +50,10 @@ class InventoryReader:
     """The regions of the last listing, those that did not answer included."""
     stopped: frozenset[str] = frozenset()
     """Instances that were stopped then, with or without accelerators."""
+    listed: PriceList = field(default_factory=lambda: NOTHING_LISTED)
+    """Prices that AWS told; machines are priced by them first."""
+    tenancies: dict[str, str] = field(default_factory=dict)
+    """By machine, where it is not the default one."""
 
     def read(self) -> Seen[Machine]:
         regions, gaps = self._regions()
@@ -63,6 +69,7 @@ class InventoryReader:
             else:
                 gaps.append(gap_from(answer, _scope(region), "machines", "ec2:DescribeInstances"))
         machines = []
+        self.tenancies = {}
         for each in seen:
             found, unknown = self._machines(each, account)
             machines += found
@@ -176,16 +183,17 @@ class InventoryReader:
             if facts is None:
                 unknown[raw["InstanceType"]] += 1
             elif facts.accelerators:
-                kind = each.spot_kinds.get(raw["InstanceId"])
-                machines.append(
-                    machine_from(
-                        raw,
-                        account=account or "unknown",
-                        region=each.region,
-                        facts=facts,
-                        spot_kind=kind,
-                    )
+                machine = machine_from(
+                    raw,
+                    account=account or "unknown",
+                    region=each.region,
+                    facts=facts,
+                    spot_kind=each.spot_kinds.get(raw["InstanceId"]),
+                    listed=self.listed,
                 )
+                machines.append(machine)
+                if tenancy_of(raw) != "default":
+                    self.tenancies[machine.id] = tenancy_of(raw)
         machines.sort(key=lambda machine: machine.id)
         return machines, _unknown_types(unknown, each.region)
 

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 from policies.facts import Machine, MachineState, Purchase, utc
 from providers.aws.controllers import group_of
 from providers.aws.instance_types import TypeFacts
-from providers.aws.prices import LINUX, price_of
+from providers.aws.prices import LINUX, NOTHING_LISTED, PriceList, price_of
 from providers.aws.stopping import stop_terms
 
 PAGE = 1000
@@ -93,6 +93,7 @@ def machine_from(
     region: str,
     facts: TypeFacts,
     spot_kind: str | None = None,
+    listed: PriceList = NOTHING_LISTED,
 ) -> Machine:
     """One instance of DescribeInstances as a machine."""
     scope = f"aws:{account}:{region}"
@@ -123,7 +124,7 @@ def machine_from(
         vcpus=facts.vcpus,
         image=raw.get("ImageId"),
     )
-    return replace(machine, price=price_of(machine, placement.get("Tenancy") or "default"))
+    return replace(machine, price=price_of(machine, tenancy_of(raw), listed))
 
 
 def purchase_of(raw: Mapping[str, Any]) -> Purchase:
@@ -133,6 +134,10 @@ def purchase_of(raw: Mapping[str, Any]) -> Purchase:
     if raw.get("CapacityBlockId"):
         return Purchase.CAPACITY_BLOCK
     return Purchase.RESERVED if raw.get("CapacityReservationId") else Purchase.ON_DEMAND
+
+
+def tenancy_of(raw: Mapping[str, Any]) -> str:
+    return str(raw.get("Placement", {}).get("Tenancy") or "default")
 
 
 def host_names(raw: Mapping[str, Any]) -> tuple[str, ...]:

@@ -2,39 +2,86 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from types import MappingProxyType
+from typing import TypeAlias
 
-from policies.facts import Machine, Price, Purchase
+from policies.facts import Machine, Price, Purchase, Storage
+from providers.aws.storage_prices import address_meter
 from providers.catalog import offers
+from providers.price_facts import ListPrice
 
 LINUX = "Linux/UNIX"
+HOURS_A_MONTH = 730
+COVERED_BY_LIST = "without discounts, disks, addresses and traffic"
+
+PriceList: TypeAlias = Mapping[tuple[str, str, str], ListPrice]
+"""By region, machine type and operating system."""
+NOTHING_LISTED: PriceList = MappingProxyType({})
 
 
-def price_of(machine: Machine, tenancy: str = "default") -> Price:
+def price_list(prices: Iterable[ListPrice]) -> PriceList:
+    """Those of plain machines at AWS."""
+    return {
+        (each.region, each.machine_type, each.operating_system): each
+        for each in prices
+        if each.provider == "aws" and each.component is None
+    }
+
+
+def price_of(
+    machine: Machine, tenancy: str = "default", listed: PriceList = NOTHING_LISTED
+) -> Price:
     """The price by the way it was bought. A reserved hour is paid anyway: its stop saves nothing.
 
-    The catalogue lists Linux on shared hardware; anything else is not guessed from it.
+    `listed`: prices that AWS told; they go before those of the offline catalogue, which knows Linux
+    only. Both are of shared hardware; anything else is not guessed from them.
     """
+    found = _found(machine, tenancy, listed)
     paid_anyway = machine.stop_terms.prepaid is not None
+    return replace(found, saves_usd=Decimal(0) if paid_anyway else found.hourly_usd)
+
+
+def stopped_hourly_usd(
+    machine: Machine, storage: Sequence[Storage], addresses: int
+) -> Decimal | None:
+    """An hour of its disks and elastic addresses, a month being 730 hours; None where unknown.
+
+    `storage`: everything that its region was seen to hold. An address that is no elastic one is
+    given back when the machine stops.
+    """
+    months = [
+        each.monthly_cost_usd
+        for each in storage
+        if each.kind == "volume" and each.attached_to == machine.id
+    ]
+    months += [address_meter(machine.region).month_usd] * addresses
+    known = [usd for usd in months if usd is not None]
+    return sum(known, Decimal(0)) / HOURS_A_MONTH if len(known) == len(months) else None
+
+
+def _found(machine: Machine, tenancy: str, listed: PriceList) -> Price:
     why = _no_list_price(machine, tenancy)
     if why is not None:
+        return _unknown(why)
+    if machine.purchase is Purchase.SPOT:
+        return _unknown(f"no spot price is known of {machine.machine_type} in {machine.zone}")
+    system = machine.operating_system or LINUX
+    told = listed.get((machine.region, machine.machine_type, system))
+    if told is not None:
         return Price(
-            hourly_usd=None,
-            basis="unknown",
-            source=None,
-            as_of=None,
-            why=why,
-            saves_usd=Decimal(0) if paid_anyway else None,
+            hourly_usd=told.hourly_usd,
+            basis="unknown" if told.hourly_usd is None else "list",
+            source=told.source,
+            as_of=told.as_of,
+            why=told.why or COVERED_BY_LIST,
         )
-    listed = offers.hourly_price("aws", machine.region, machine.machine_type, _bought(machine))
-    return replace(listed, saves_usd=Decimal(0) if paid_anyway else listed.hourly_usd)
-
-
-def _bought(machine: Machine) -> Purchase:
-    """A capacity reservation is billed at the on-demand rate, used or not."""
-    reserved = machine.purchase is Purchase.RESERVED
-    return Purchase.ON_DEMAND if reserved else machine.purchase
+    if system != LINUX:
+        return _unknown(f"{system} costs more than the Linux list price, which is known")
+    # A capacity reservation is billed at the on-demand rate, used or not.
+    return offers.hourly_price("aws", machine.region, machine.machine_type, Purchase.ON_DEMAND)
 
 
 def _no_list_price(machine: Machine, tenancy: str) -> str | None:
@@ -44,8 +91,10 @@ def _no_list_price(machine: Machine, tenancy: str) -> str | None:
         return "prepaid: the price of a scheduled instance stands in its reservation"
     if machine.purchase is Purchase.UNKNOWN:
         return "how it was bought is not known"
-    if machine.operating_system not in {None, LINUX}:
-        return f"{machine.operating_system} costs more than the Linux list price, which is known"
     if tenancy != "default":
         return f"tenancy {tenancy!r} is not billed at the list price of shared hardware"
     return None
+
+
+def _unknown(why: str) -> Price:
+    return Price(hourly_usd=None, basis="unknown", source=None, as_of=None, why=why)

@@ -9,6 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from policies.facts import Scope
+from providers.aws import price_list
 from providers.aws.errors import AWS_ERRORS, gap_from
 from providers.aws.permissions import PERMISSIONS
 from providers.aws.series import GPU_METRIC, HOST_NAMESPACE
@@ -26,6 +27,11 @@ OPTIONAL = frozenset(
         "ec2:DescribeSnapshots",
         "ec2:DescribeAddresses",
         "ec2:DescribeNatGateways",
+        "ec2:DescribeSpotPriceHistory",
+        "ec2:DescribeCapacityReservations",
+        "ec2:DescribeReservedInstances",
+        "savingsplans:DescribeSavingsPlans",
+        "pricing:GetProducts",
         "s3:ListAllMyBuckets",
         "sagemaker:ListTrainingJobs",
         "tag:GetResources",
@@ -44,6 +50,8 @@ UNTRIED = frozenset(
 )
 """Tried as credentials; need a job or a bucket to be tried with; answer in some regions only."""
 SDK_NAMES = {"tag": "resourcegroupstaggingapi"}
+ASKED_IN = {"pricing": price_list.REGION}
+"""Services that answer in few regions."""
 
 
 def probes(session: AwsSession, namespaces: tuple[str, ...]) -> Iterator[Probe]:
@@ -67,7 +75,8 @@ def _credentials(session: AwsSession) -> Probe:
 
 def _permission(session: AwsSession, permission: str, why: str) -> Probe:
     service, operation = permission.split(":")
-    client = session.client(SDK_NAMES.get(service, service), session.home, attempts=1)
+    region = ASKED_IN.get(service, session.home)
+    client = session.client(SDK_NAMES.get(service, service), region, attempts=1)
     try:
         _TRIALS[operation](client)
     except AWS_ERRORS as error:
@@ -115,6 +124,19 @@ _TRIALS: dict[str, Callable[[Any], object]] = {
         DryRun=True, MaxResults=5
     ),
     "DescribeNatGateways": lambda ec2: ec2.describe_nat_gateways(DryRun=True, MaxResults=5),
+    "DescribeSpotPriceHistory": lambda ec2: ec2.describe_spot_price_history(
+        DryRun=True, MaxResults=5
+    ),
+    "DescribeCapacityReservations": lambda ec2: ec2.describe_capacity_reservations(
+        DryRun=True, MaxResults=5
+    ),
+    "DescribeReservedInstances": lambda ec2: ec2.describe_reserved_instances(DryRun=True),
+    "DescribeSavingsPlans": lambda plans: plans.describe_savings_plans(maxResults=1),
+    "GetProducts": lambda pricing: pricing.get_products(
+        ServiceCode="AmazonEC2",
+        Filters=[{"Type": "TERM_MATCH", "Field": "instanceType", "Value": "g5.xlarge"}],
+        MaxResults=1,
+    ),
     "ListMetrics": lambda cloudwatch: cloudwatch.list_metrics(Namespace=HOST_NAMESPACE),
     "GetMetricData": _try_metric,
     "DescribeVolumes": lambda ec2: ec2.describe_volumes(DryRun=True, MaxResults=5),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import boto3
@@ -40,6 +41,7 @@ USD_PER_S3_LISTING = Decimal("0.000005")
 IAM_PREFIX = {"resource-groups-tagging-api": "tag"}
 """Services that permissions call by another name than the SDK does."""
 
+NO_ENDPOINTS: Mapping[str, str] = MappingProxyType({})
 DEADLINE: ContextVar[float] = ContextVar("deadline", default=math.inf)
 """By the monotonic clock; no request of this thread leaves after it."""
 
@@ -91,11 +93,21 @@ class Meter:
 class AwsSession:
     """Credentials, clients by service and region, and the meter of what they send."""
 
-    def __init__(self, session: boto3.Session | None = None, limits: Limits | None = None) -> None:
-        """Raises `ProviderUnavailable` where there are no credentials."""
+    def __init__(
+        self,
+        session: boto3.Session | None = None,
+        limits: Limits | None = None,
+        *,
+        endpoints: Mapping[str, str] = NO_ENDPOINTS,
+    ) -> None:
+        """Raises `ProviderUnavailable` where there are no credentials.
+
+        `endpoints`: by service, where it is asked in place of where the SDK would.
+        """
         self.limits = limits or Limits()
         self.meter = Meter()
         self._session = session or open_session()
+        self._endpoints = endpoints
         self._clients: dict[tuple[str, str, int], Any] = {}
         self._making = threading.Lock()
         _require_credentials(self._session)
@@ -121,7 +133,12 @@ class AwsSession:
             # A quarter of the time of asking for 500 metrics; what they look like never varies.
             parameter_validation=service != "cloudwatch",
         )
-        client: Any = self._session.client(service, region_name=region, config=config)  # type: ignore[call-overload]
+        client: Any = self._session.client(  # type: ignore[call-overload]
+            service,
+            region_name=region,
+            endpoint_url=self._endpoints.get(service),
+            config=config,
+        )
         client.meta.events.register("before-send.*.*", self._before_send)
         return client
 

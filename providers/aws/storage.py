@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -30,6 +30,8 @@ class RegionStorage:
 
     storage: list[Storage] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
+    holders: list[str] = field(default_factory=list)
+    """The machine of each elastic address that has one."""
 
 
 @dataclass(slots=True)
@@ -37,6 +39,8 @@ class StorageReader:
     """Reads all regions side by side; nothing is asked for one resource alone."""
 
     session: AwsSession
+    addresses_of: Counter[str] = field(default_factory=Counter)
+    """By machine, the elastic addresses that it held in the last reading."""
     _located: dict[str, str] = field(default_factory=dict)
 
     def read(
@@ -50,6 +54,7 @@ class StorageReader:
         if not regions:
             return Seen()
         trouble: list[Gap] = []
+        self.addresses_of.clear()
         listed = self._buckets(regions, asked, trouble)
         ask = partial(self._region, account=account, listed=listed, asked=asked, stopped=stopped)
         answers = self.session.side_by_side(regions, ask)
@@ -64,6 +69,7 @@ class StorageReader:
                 continue
             found += answer.storage
             gaps += answer.gaps
+            self.addresses_of.update(answer.holders)
             if not answer.gaps and not trouble:
                 whole.append(Scope(provider="aws", account=account, region=region))
         return Seen(
@@ -130,7 +136,8 @@ class StorageReader:
         ]
         self.session.within_region(jobs)
         scope = Scope(provider="aws", account=account, region=region)
-        return RegionStorage(storage=looked.found, gaps=gaps_of(looked.troubles, scope))
+        gaps = gaps_of(looked.troubles, scope)
+        return RegionStorage(storage=looked.found, gaps=gaps, holders=looked.holders)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +174,7 @@ class _Look:
     stopped: frozenset[str]
     found: list[Storage] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
+    holders: list[str] = field(default_factory=list)
 
     @property
     def scope(self) -> str:
@@ -203,6 +211,7 @@ class _Look:
 
         def read() -> list[Storage]:
             raws = disks.fetch_addresses(ec2)
+            self.holders += disks.holders_of(raws, self.scope)
             return disks.addresses_from(
                 raws,
                 scope=self.scope,

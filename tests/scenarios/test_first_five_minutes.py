@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from moto.ec2.models import ec2_backends
 
+from tests.aws_prices import commits
 from tests.fake_slack import TOKEN, FakeSlack, limited
 from tests.moto_aws import ACCOUNT, AwsServer, launch, put_metric, tag
 
@@ -30,6 +31,7 @@ def server() -> Iterator[AwsServer]:
 @pytest.fixture
 def aws(server: AwsServer) -> AwsServer:
     server.reset()
+    commits(server)
     return server
 
 
@@ -194,6 +196,7 @@ def test_starts_and_stops_that_were_denied_are_asked_for_until_they_come(
     assert (code, told["gaps"]) == (0, [])
     _, before = user.run("costs", "--by", "machine")
     aws.mend()
+    commits(aws)
     moves = [
         moved("RunInstances", machine, timedelta(days=6)),
         moved("StopInstances", machine, timedelta(days=4)),

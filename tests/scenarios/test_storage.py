@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from moto.ec2.models import ec2_backends
 
+from tests.aws_prices import commits
 from tests.moto_aws import ACCOUNT, AwsServer, launch, put_bucket_size
 from tests.scenarios.test_first_five_minutes import User
 
@@ -32,6 +33,7 @@ def server() -> Iterator[AwsServer]:
 @pytest.fixture
 def aws(server: AwsServer) -> AwsServer:
     server.reset()
+    commits(server)
     return server
 
 

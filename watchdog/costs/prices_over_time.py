@@ -1,7 +1,8 @@
-"""What an hour of one machine cost at each moment, where its type changed."""
+"""What an hour of one machine cost at each moment: its type may change, and so may its price."""
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,14 @@ from policies.facts import UNPRICED, Machine, MachineState, Price, Transition
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 CLOCK_SLACK = timedelta(minutes=5)
 """The audit trail and the inventory name the same start within this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceStep:
+    """A price of one machine type, from a moment until the next one begins."""
+
+    started_at: datetime
+    price: Price
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,21 +36,79 @@ def prices_of(
     machine: Machine,
     transitions: Sequence[Transition],
     observations: Sequence[Mapping[str, object]],
+    told: Sequence[PriceStep] = (),
 ) -> tuple[PricedSpan, ...]:
     """The machine's prices over time, oldest first.
 
-    Time on the type that it has now is priced as now; time on another type at the price that was
-    last seen for it on this machine, and not at all where none was.
+    A price that changed holds from when it was first seen: what was metered before is not priced
+    anew, but for time that had no price. Time on another type is priced by what was seen of that
+    type on this machine, and not at all where nothing was.
+    `told`: prices of the present type over all time, where a market told them; they go first.
     """
-    prices = {str(row["machine_type"]): _price(row) for row in observations}
-    prices[machine.machine_type] = machine.price
+    steps = _seen_prices(machine, observations)
+    if told:
+        steps[machine.machine_type] = list(told)
+    types = _merged(_types(machine, transitions, observations))
+    ends = [moment for moment, _ in types[1:]]
     spans: list[PricedSpan] = []
-    for moment, machine_type in _types(machine, transitions, observations):
-        if spans and spans[-1].machine_type == machine_type:
-            continue
-        price = prices.get(machine_type, _never_seen(machine_type))
-        spans.append(PricedSpan(started_at=moment, price=price, machine_type=machine_type))
+    for (begin, machine_type), end in zip(types, [*ends, None], strict=True):
+        several = steps.get(machine_type) or [_never_seen(machine_type)]
+        spans += [
+            PricedSpan(started_at=each.started_at, price=each.price, machine_type=machine_type)
+            for each in _between(several, begin, end)
+        ]
     return (replace(spans[0], started_at=BEGINNING), *spans[1:])
+
+
+def _between(steps: Sequence[PriceStep], begin: datetime, end: datetime | None) -> list[PriceStep]:
+    """The steps from a moment on: the one in force then, else the first, begins with it."""
+    first = max(0, bisect_right([each.started_at for each in steps], begin) - 1)
+    later = [
+        each
+        for each in steps[first + 1 :]
+        if each.started_at > begin and (end is None or each.started_at < end)
+    ]
+    return [replace(steps[first], started_at=begin), *later]
+
+
+def _seen_prices(
+    machine: Machine, observations: Sequence[Mapping[str, object]]
+) -> dict[str, list[PriceStep]]:
+    """By type, the prices that it had when it was seen. The newest is the machine's own."""
+    found: dict[str, list[PriceStep]] = {}
+    for row in observations:
+        step = PriceStep(started_at=_moment(row["observed_at"]), price=_price(row))
+        found.setdefault(str(row["machine_type"]), []).append(step)
+    newest = found.setdefault(machine.machine_type, [])
+    since = newest.pop().started_at if newest else BEGINNING
+    newest.append(PriceStep(started_at=since, price=machine.price))
+    return {machine_type: _changes(steps) for machine_type, steps in found.items()}
+
+
+def _changes(steps: Sequence[PriceStep]) -> list[PriceStep]:
+    """Steps that change something. Time without a price has the next one that was known."""
+    found: list[PriceStep] = []
+    for step in sorted(steps, key=lambda step: step.started_at, reverse=True):
+        later = found[-1].price if found else None
+        unknown = step.price.hourly_usd is None and later is not None
+        price = later if unknown and later is not None else step.price
+        if found and _alike(price, found[-1].price):
+            found[-1] = replace(found[-1], started_at=step.started_at)
+        else:
+            found.append(replace(step, price=price))
+    return found[::-1]
+
+
+def _alike(one: Price, other: Price) -> bool:
+    return (one.hourly_usd, one.basis) == (other.hourly_usd, other.basis)
+
+
+def _merged(types: Sequence[tuple[datetime, str]]) -> list[tuple[datetime, str]]:
+    found: list[tuple[datetime, str]] = []
+    for moment, machine_type in types:
+        if not found or found[-1][1] != machine_type:
+            found.append((moment, machine_type))
+    return [(BEGINNING, found[0][1]), *found[1:]]
 
 
 def _types(
@@ -69,10 +136,13 @@ def _types(
 def _since(row: Mapping[str, object]) -> datetime:
     """A running machine has its type since its start; a stopped one may have just got another."""
     started = row["started_at"] if row["state"] == MachineState.RUNNING.value else None
-    moment = started or row["observed_at"]
-    if not isinstance(moment, datetime):
-        raise TypeError(f"{moment!r} is no time")
-    return moment
+    return _moment(started or row["observed_at"])
+
+
+def _moment(value: object) -> datetime:
+    if not isinstance(value, datetime):
+        raise TypeError(f"{value!r} is no time")
+    return value
 
 
 def _price(row: Mapping[str, object]) -> Price:
@@ -84,5 +154,6 @@ def _price(row: Mapping[str, object]) -> Price:
     )
 
 
-def _never_seen(machine_type: str) -> Price:
-    return replace(UNPRICED, why=f"this machine was never seen as {machine_type}")
+def _never_seen(machine_type: str) -> PriceStep:
+    why = f"this machine was never seen as {machine_type}"
+    return PriceStep(started_at=BEGINNING, price=replace(UNPRICED, why=why))

@@ -1,8 +1,8 @@
 """An hour that is metered again replaces the older rows, but only with at least as much knowledge.
 
-A patrol may know less than an earlier one did: metrics are refused this time, the audit trail is
-not read again once it was read, a machine that was shut down from within tells no time. What is
-known by then stays.
+A patrol may know less than an earlier one did: metrics or spot prices are refused this time, the
+audit trail is not read again once it was read, a machine that was shut down from within tells no
+time. What is known by then stays.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ UNMEASURED = "unknown"
 class _Known:
     hours: Decimal
     measured_hours: Decimal
+    priced_hours: Decimal
 
 
-NOTHING_KNOWN = _Known(hours=Decimal(0), measured_hours=Decimal(0))
+NOTHING_KNOWN = _Known(hours=Decimal(0), measured_hours=Decimal(0), priced_hours=Decimal(0))
 
 
 def as_well_known(charges: Sequence[Row], metered: Iterable[Row]) -> list[Row]:
@@ -38,7 +39,9 @@ def as_well_known(charges: Sequence[Row], metered: Iterable[Row]) -> list[Row]:
     """
     before = {
         _slot(row): _Known(
-            hours=_decimal(row["hours"]), measured_hours=_decimal(row["measured_hours"])
+            hours=_decimal(row["hours"]),
+            measured_hours=_decimal(row["measured_hours"]),
+            priced_hours=_decimal(row["priced_hours"]),
         )
         for row in metered
     }
@@ -50,17 +53,24 @@ def as_well_known(charges: Sequence[Row], metered: Iterable[Row]) -> list[Row]:
 def _known(charges: Iterable[Row]) -> dict[Slot, _Known]:
     hours: dict[Slot, Decimal] = defaultdict(Decimal)
     measured: dict[Slot, Decimal] = defaultdict(Decimal)
+    priced: dict[Slot, Decimal] = defaultdict(Decimal)
     for charge in charges:
         slot, quantity = _slot(charge), _decimal(charge["ConsumedQuantity"])
         hours[slot] += quantity
         measured[slot] += Decimal(0) if charge["x_Phase"] == UNMEASURED else quantity
-    return {slot: _Known(hours=hours[slot], measured_hours=measured[slot]) for slot in hours}
+        priced[slot] += Decimal(0) if charge["ListCost"] is None else quantity
+    return {
+        slot: _Known(hours=hours[slot], measured_hours=measured[slot], priced_hours=priced[slot])
+        for slot in hours
+    }
 
 
 def _loses(now: _Known, before: _Known) -> bool:
-    """Time first, since it is money; of the same time, the more that was measured."""
+    """Time first, since it is money; of the same time, the more that was priced and measured."""
     if abs(now.hours - before.hours) > SLACK_HOURS:
         return now.hours < before.hours
+    if now.priced_hours < before.priced_hours - SLACK_HOURS:
+        return True
     return now.measured_hours < before.measured_hours - SLACK_HOURS
 
 

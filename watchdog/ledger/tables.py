@@ -266,6 +266,44 @@ STORAGE = Table(
     ),
 )
 
+PRICES = Table(
+    name="prices",
+    meaning="What a provider's own price list says that an hour on demand costs.",
+    key=("provider", "region", "machine_type", "operating_system", "component"),
+    columns=(
+        _must("provider", Type.TEXT, "aws, gcp or azure."),
+        _must("region", Type.TEXT, "Region."),
+        _must("machine_type", Type.TEXT, "The provider's name of the type."),
+        _must("operating_system", Type.TEXT, "As the provider names it on the machine."),
+        Column("component", Type.TEXT, "Of a managed service: Notebook, …; NULL: a machine."),
+        Column("hourly_usd", Type.MONEY, "US dollars for an hour; NULL: unknown."),
+        Column("source", Type.TEXT, "Who says so."),
+        Column("as_of", Type.TEXT, "When the list was published."),
+        Column("why", Type.TEXT, "Why there is no price."),
+        Column("changed_from_usd", Type.MONEY, "What it was before its last change."),
+        Column("changed_at", Type.TIME, "When that change was seen."),
+        OBSERVED_AT,
+    ),
+)
+
+SPOT_PRICES = Table(
+    name="spot_prices",
+    meaning="What an hour on spot cost in one zone, from one moment on.",
+    key=("provider", "account", "region", "zone", "machine_type", "product", "started_at"),
+    columns=(
+        _must("provider", Type.TEXT, "aws, gcp or azure."),
+        _must("account", Type.TEXT, "Account: it has names of its own for zones."),
+        _must("region", Type.TEXT, "Region."),
+        _must("zone", Type.TEXT, "Zone in the region."),
+        _must("machine_type", Type.TEXT, "The provider's name of the type."),
+        _must("product", Type.TEXT, "The operating system, as spot prices name it."),
+        _must("started_at", Type.TIME, "From when on."),
+        Column("hourly_usd", Type.MONEY, "US dollars for an hour."),
+        _must("told_until", Type.TIME, "Until when it is known to have held, at least."),
+        OBSERVED_AT,
+    ),
+)
+
 EVENTS = Table(
     name="events",
     meaning="Something that was found, decided or done: the audit trail.",
@@ -305,6 +343,17 @@ PATROLS = Table(
 TABLES: Mapping[str, Table] = MappingProxyType(
     {
         table.name: table
-        for table in (MACHINES, READINGS, RUNS, ATTRIBUTIONS, CHARGES, STORAGE, EVENTS, PATROLS)
+        for table in (
+            MACHINES,
+            READINGS,
+            RUNS,
+            ATTRIBUTIONS,
+            CHARGES,
+            STORAGE,
+            PRICES,
+            SPOT_PRICES,
+            EVENTS,
+            PATROLS,
+        )
     }
 )

@@ -13,6 +13,7 @@ from typing import Any
 
 from moto.ec2.models import ec2_backends
 
+from tests.aws_prices import commits
 from tests.moto_aws import ACCOUNT, LINUX, AwsServer, launch, put_metric
 
 REGION = "us-east-1"
@@ -42,6 +43,7 @@ def furnish(aws: AwsServer) -> str:
             started_at=begin,
         )
     _furnish_storage(aws)
+    commits(aws)
     return machine
 
 

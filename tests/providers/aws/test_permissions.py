@@ -8,6 +8,20 @@ import pytest
 from providers.aws.permissions import PERMISSIONS, read_only_policy
 from tests.contract.provider_contract import READING_VERBS
 
+SERVICES = frozenset(
+    [
+        "ec2",
+        "cloudwatch",
+        "cloudtrail",
+        "pricing",
+        "s3",
+        "s3express",
+        "sagemaker",
+        "savingsplans",
+        "sts",
+        "tag",
+    ]
+)
 POLICY = Path(__file__).resolve().parents[3] / "infra" / "aws" / "read-only-policy.json"
 
 
@@ -18,16 +32,7 @@ def test_the_policy_file_is_the_table() -> None:
 @pytest.mark.parametrize("permission", [permission for permission, _ in PERMISSIONS])
 def test_nothing_that_changes_anything_is_granted(permission: str) -> None:
     service, operation = permission.split(":")
-    assert service in {
-        "ec2",
-        "cloudwatch",
-        "cloudtrail",
-        "s3",
-        "s3express",
-        "sagemaker",
-        "sts",
-        "tag",
-    }
+    assert service in SERVICES
     assert operation.startswith(READING_VERBS)
     assert "*" not in permission
 

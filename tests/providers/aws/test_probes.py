@@ -11,6 +11,7 @@ from providers.aws.adapter import AwsProvider
 from providers.aws.permissions import PERMISSIONS
 from providers.aws.probes import UNTRIED
 from providers.base import ChecksItself, Probe
+from tests.aws_prices import commits
 from tests.moto_aws import ACCOUNT, AwsServer, put_metric
 
 Make = Callable[..., AwsProvider]
@@ -23,6 +24,8 @@ def probed(one: AwsProvider) -> dict[str, Probe]:
 
 def test_every_permission_is_tried(aws: AwsServer, provider: Make) -> None:
     aws.answer("cloudtrail:LookupEvents", '{"Events": []}')
+    aws.answer("pricing:GetProducts", '{"PriceList": []}')
+    commits(aws)
     found = probed(provider())
     granted = {permission for permission, _ in PERMISSIONS} - UNTRIED
     assert set(found) == granted | {"credentials", "GPU metrics in us-east-1"}

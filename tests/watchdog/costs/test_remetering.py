@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from policies.verdicts import Phase, Stretch
-from tests.builders import machine
+from tests.builders import machine, price
 from tests.watchdog.costs.accounts import BOOTED, PATROL, Accounts, at
 from watchdog.costs.metering import charges_for
 from watchdog.costs.remetering import as_well_known
@@ -72,3 +72,16 @@ def test_a_boot_told_seconds_later_is_no_loss(accounts: Accounts) -> None:
     charges = charges_for(boot, [told], observed_at=LATER)
     metered = accounts.ledger.rows("metered_hours", since=at("0:00"))
     assert as_well_known(charges, metered) == charges
+
+
+def test_a_price_that_is_refused_does_not_make_known_costs_unknown(accounts: Accounts) -> None:
+    accounts.ran(("8:00", "9:00", "idle"))
+    unpriced = machine(started_at=BOOTED, price=price(None))
+    told = Stretch(started_at=at("8:00"), ended_at=at("9:00"), phase=Phase.ACTIVE)
+    charges = charges_for(unpriced, [told], observed_at=LATER)
+    assert as_well_known(charges, accounts.ledger.rows("metered_hours", since=at("0:00"))) == []
+
+
+def test_an_hour_that_had_no_price_gets_one(accounts: Accounts) -> None:
+    accounts.ran(("8:00", "9:00", "idle"), box=machine(started_at=BOOTED, price=price(None)))
+    assert again(accounts, ("8:00", "9:00", "idle")) == [("08", "idle", "1.00")]

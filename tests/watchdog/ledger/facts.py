@@ -95,6 +95,36 @@ def storage(**changes: Any) -> Row:
     }
 
 
+def price(**changes: Any) -> Row:
+    """What AWS lists for an H100 machine, as seen at `NOW`."""
+    return {
+        "provider": "aws",
+        "region": "us-east-1",
+        "machine_type": "p5.48xlarge",
+        "operating_system": "Linux/UNIX",
+        "hourly_usd": Decimal("55.04"),
+        "observed_at": NOW,
+        **changes,
+    }
+
+
+def spot_price(hours_ago: int = 1, **changes: Any) -> Row:
+    """A spot price that held from then until `NOW`."""
+    return {
+        "provider": "aws",
+        "account": "123456789012",
+        "region": "us-east-1",
+        "zone": "us-east-1a",
+        "machine_type": "g5.xlarge",
+        "product": "Linux/UNIX",
+        "started_at": NOW - timedelta(hours=hours_ago),
+        "hourly_usd": Decimal("0.4021"),
+        "told_until": NOW,
+        "observed_at": NOW,
+        **changes,
+    }
+
+
 def event(n: str = "finding/1", **changes: Any) -> Row:
     return {
         "subject": f"{MACHINE}/boot",
@@ -117,6 +147,8 @@ ROW_OF = {
     "attributions": attribution,
     "charges": charge,
     "storage": storage,
+    "prices": price,
+    "spot_prices": spot_price,
     "events": event,
     "patrols": patrol,
 }

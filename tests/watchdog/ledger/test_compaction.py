@@ -75,6 +75,8 @@ def test_the_newest_rows_alone_are_left(anywhere: Callable[[], Ledger]) -> None:
         "attributions": 1,
         "charges": 4,
         "storage": 1,
+        "prices": 0,
+        "spot_prices": 0,
         "events": 1,
         "patrols": 1,
     }
