@@ -37,7 +37,10 @@ NOT_ENFORCED = {
     "sts:GetCallerIdentity": "moto, like AWS, answers it whatever a role says",
 }
 """Permissions whose lack moto does not tell; the test refuses the call in its place."""
-BESIDES_PATROLS: dict[str, str] = {}
+BESIDES_PATROLS = {
+    "sagemaker:ListTrainingJobs": "runs sync",
+    "sagemaker:DescribeTrainingJob": "runs sync",
+}
 """Permissions that another command than `patrol` needs, and which one."""
 NEEDED_WHERE_NOTHING_RUNS = frozenset({"sts:GetCallerIdentity"})
 """Where there are machines, their owner is the account."""
