@@ -62,7 +62,7 @@ class SacctFile:
         if self._never_ran:
             told = "rows of jobs that wait, or ended in the queue, are no runs"
             found.append(f"{self._path}: {self._never_ran:,} {told}")
-        return found
+        return tuple(found)
 
     def runs(self, asked: RunsAsked) -> Iterator[Run | RunNotRead]:
         del asked

@@ -81,4 +81,5 @@ def _actions(services: frozenset[str]) -> dict[str, set[str]]:
     for service in services:
         for operation in session.get_service_model(service).operation_names:
             found[xform_name(operation)].add(action_of(service, operation))
+    found.pop("search", None)  # SageMaker's; here it is always a pattern that searches
     return dict(found)

@@ -49,7 +49,11 @@ NOT_ENFORCED = {
     "savingsplans:DescribeSavingsPlans": "moto has none: the answer is the test's own",
 }
 """Permissions whose lack moto does not tell; the test refuses the call in its place."""
-BESIDES_PATROLS = {"pricing:GetProducts": "prices refresh"}
+BESIDES_PATROLS = {
+    "pricing:GetProducts": "prices refresh",
+    "sagemaker:ListTrainingJobs": "runs sync",
+    "sagemaker:DescribeTrainingJob": "runs sync",
+}
 """Permissions that another command than `patrol` needs, and which one."""
 NEEDED_WHERE_NOTHING_RUNS = frozenset({"sts:GetCallerIdentity"})
 """Where there are machines, their owner is the account."""

@@ -59,11 +59,15 @@ def stage() -> Iterator[Stage]:
         while_running = runs(Sacct(cluster.environ))
         cluster.run("scancel", ids["stopped"])
         cluster.run("scontrol", "requeue", ids["requeued"])
-        wait_until(lambda: cluster.run("squeue", "-h", "-t", "PD", "-n", "requeued"))
-        cluster.run("scontrol", "update", f"JobId={ids['requeued']}", "StartTime=now")
-        wait_until(lambda: cluster.states().get("requeued") == "COMPLETED")
+        wait_until(lambda: _ended_at_last(cluster, ids["requeued"]))
         wait_until(lambda: cluster.states()["stopped"].startswith("CANCELLED"))
         yield Stage(cluster, ids, while_running)
+
+
+def _ended_at_last(cluster: Cluster, requeued: str) -> bool:
+    """Slurm lets a requeued job wait two minutes; it is told again, for it may end just then."""
+    cluster.run("scontrol", "update", f"JobId={requeued}", "StartTime=now", check=False)
+    return cluster.states().get("requeued") == "COMPLETED"
 
 
 def runs(source: ListsRuns, since: datetime | None = None) -> list[Run]:
