@@ -37,6 +37,10 @@ class AwsWishes(Protocol):
     def agent_namespaces(self) -> Sequence[str]:
         """CloudWatch namespaces of the agent's GPU metrics."""
 
+    @property
+    def sagemaker(self) -> bool:
+        """Whether what SageMaker runs is looked at."""
+
 
 class Wishes(Protocol):
     """The settings that decide which providers are used and what they look at."""
@@ -85,7 +89,11 @@ def build(name: str, wishes: Wishes) -> Inventory:
         case "aws":
             from providers.aws.adapter import AwsProvider  # noqa: PLC0415 - imports its SDK
 
-            return AwsProvider(regions=wishes.regions, agent_namespaces=wishes.aws.agent_namespaces)
+            return AwsProvider(
+                regions=wishes.regions,
+                agent_namespaces=wishes.aws.agent_namespaces,
+                sagemaker=wishes.aws.sagemaker,
+            )
         case "local":
             from providers.local.adapter import LocalProvider  # noqa: PLC0415 - as the others
 

@@ -64,7 +64,8 @@ def _case(
     attribution = attribution_at(each.attributions, now)
     phase = each.timeline.now
     if each.machine.running:
-        told = [also for also in (each.machine.held_by, measured_by) if also is not None]
+        sentences = (each.machine.held_by, measured_by, each.machine.on_readings)
+        told = [also for also in sentences if also is not None]
         phase = replace(phase, why=(*phase.why, *told))
     return Case(
         machine=each.machine,
@@ -72,8 +73,12 @@ def _case(
         phase=phase,
         maturity=matching(maturities, attribution.key) or unknown_maturity(now),
         pause_usd=_pause_usd(each.machine, phase),
-        advice=advice.get(each.machine.provider),
+        advice=_advice(each.machine, advice),
     )
+
+
+def _advice(machine: Machine, advice: Mapping[str, str]) -> str | None:
+    return machine.how_to_measure or advice.get(machine.provider)
 
 
 def _pause_usd(machine: Machine, phase: PhaseNow) -> Decimal | None:
@@ -129,7 +134,7 @@ def _backfill_line(each: Accounted, advice: Mapping[str, str], now: datetime) ->
         unmeasured_usd=_usd(unmeasured),
         total_hours=_hours(each.charges),
         total_usd=_usd(each.charges),
-        advice=advice.get(each.machine.provider) if _is_dark(each) else None,
+        advice=_advice(each.machine, advice) if _is_dark(each) else None,
     )
 
 

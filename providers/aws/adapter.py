@@ -1,4 +1,6 @@
-"""AWS: EC2 machines, CloudWatch metrics, CloudTrail history. Reads only; see `permissions.py`."""
+"""AWS: machines of EC2 and SageMaker, CloudWatch metrics, CloudTrail history. Reads only; see
+`permissions.py`.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +20,9 @@ from providers.aws.lifecycle import ATTEMPTS, NEEDS, WHAT, RegionHistory, region
 from providers.aws.permissions import read_only_policy
 from providers.aws.prices import price_of
 from providers.aws.probes import probes
+from providers.aws.sagemaker import SageMakerReader
+from providers.aws.sagemaker_machines import is_sagemaker
+from providers.aws.sagemaker_usage import SageMakerUsage
 from providers.aws.session import AwsSession, Limits
 from providers.aws.storage import StorageReader
 from providers.aws.usage import HOW_TO_MEASURE, UsageReader
@@ -27,6 +32,10 @@ from providers.egress import EgressCounter
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _of_ec2(machines: Sequence[Machine]) -> list[Machine]:
+    return [machine for machine in machines if not is_sagemaker(machine)]
 
 
 class AwsProvider:
@@ -40,34 +49,47 @@ class AwsProvider:
         *,
         regions: Sequence[str] | None = None,
         agent_namespaces: Sequence[str] = ("CWAgent",),
+        sagemaker: bool = False,
         session: boto3.Session | None = None,
         limits: Limits | None = None,
         clock: Callable[[], datetime] = _now,
     ) -> None:
-        """`regions` None: every enabled one. Raises `ProviderUnavailable` without credentials."""
+        """`regions` None: every enabled one. `sagemaker`: whether what it runs is looked at.
+
+        Raises `ProviderUnavailable` without credentials.
+        """
         self._session = AwsSession(session, limits)
         self._namespaces = tuple(agent_namespaces)
         self._inventory = InventoryReader(self._session, regions)
         self._usage = UsageReader(self._session, self._namespaces, clock)
+        self._sagemaker = None
+        if sagemaker:
+            self._sagemaker = SageMakerReader(self._session, self._inventory, clock)
+        self._sagemaker_usage = SageMakerUsage(session=self._session, usage=self._usage)
         self._storage = StorageReader(self._session)
         self._egress = EgressReader(session=self._session, clock=clock)
 
     def machines(self) -> Seen[Machine]:
         self._usage.forget()
-        return self._inventory.read()
+        seen = self._inventory.read()
+        return seen if self._sagemaker is None else self._sagemaker.joined(seen)
 
     def enabled_regions(self) -> Sequence[str] | None:
         return self._inventory.enabled_regions()
 
     def readings(self, machines: Sequence[Machine], window: Window) -> Seen[Reading]:
-        readings, gaps = self._usage.read(machines, window)
-        return Seen(values=tuple(readings), gaps=tuple(gaps))
+        readings, gaps = self._usage.read(_of_ec2(machines), window)
+        more, further = self._sagemaker_usage.read(list(filter(is_sagemaker, machines)), window)
+        return Seen(values=(*readings, *more), gaps=(*gaps, *further))
 
     def transitions(self, machines: Sequence[Machine], window: Window) -> Seen[Transition]:
-        """Of these machines, and of machines with accelerators that are gone by now."""
+        """Of these machines, and of machines with accelerators that are gone by now.
+
+        SageMaker tells starts and ends itself; its machines are none of EC2's events.
+        """
         scopes = {
             machine.region: Scope(provider="aws", account=machine.account, region=machine.region)
-            for machine in machines
+            for machine in _of_ec2(machines)
         }
         known = {machine.id for machine in machines}
 
@@ -103,7 +125,7 @@ class AwsProvider:
     def egress(
         self, machines: Sequence[Machine], scopes: Sequence[Scope], window: Window
     ) -> Seen[EgressCounter]:
-        return self._egress.read(machines, scopes, window)
+        return self._egress.read(_of_ec2(machines), scopes, window)
 
     def price(self, machine: Machine) -> Price:
         """The listing prices each machine, for it also sees tenancy; others by their facts."""
@@ -119,7 +141,7 @@ class AwsProvider:
         return json.dumps(read_only_policy(), indent=2)
 
     def probes(self) -> Iterator[Probe]:
-        return probes(self._session, self._namespaces)
+        return probes(self._session, self._namespaces, sagemaker=self._sagemaker is not None)
 
     def _carries(self, machine_type: str | None) -> bool:
         return machine_type is not None and self._inventory.carries(machine_type)

@@ -76,7 +76,7 @@ class InventoryReader:
 
     def carries(self, machine_type: str) -> bool:
         """Whether this type is known to have accelerators."""
-        facts = self._facts(machine_type)
+        facts = self.facts(machine_type)
         return facts is not None and bool(facts.accelerators)
 
     def enabled_regions(self) -> list[str] | None:
@@ -153,7 +153,7 @@ class InventoryReader:
         machines = []
         unknown: Counter[str] = Counter()
         for raw in each.listing.instances:
-            facts = self._facts(raw["InstanceType"])
+            facts = self.facts(raw["InstanceType"])
             if facts is None:
                 unknown[raw["InstanceType"]] += 1
             elif facts.accelerators:
@@ -168,9 +168,9 @@ class InventoryReader:
                     )
                 )
         machines.sort(key=lambda machine: machine.id)
-        return machines, _unknown_types(unknown, each.region)
+        return machines, unknown_types(unknown, each.region)
 
-    def _facts(self, name: str) -> TypeFacts | None:
+    def facts(self, name: str) -> TypeFacts | None:
         """What EC2 described in any region (some regions miss types), else the catalogue."""
         if name not in self.types:
             known = type_from_catalogue(name)
@@ -187,7 +187,7 @@ def _stopped(seen: Sequence[RegionListing]) -> Iterator[str]:
                 yield raw["InstanceId"]
 
 
-def _unknown_types(unknown: Counter[str], region: str) -> Iterator[Gap]:
+def unknown_types(unknown: Counter[str], region: str) -> Iterator[Gap]:
     for name, count in sorted(unknown.items()):
         machines = "1 machine of it is" if count == 1 else f"{count} machines of it are"
         yield Gap(

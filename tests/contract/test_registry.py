@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @dataclass(frozen=True)
 class Agent:
     agent_namespaces: Sequence[str] = ("CWAgent",)
+    sagemaker: bool = True
 
 
 @dataclass(frozen=True)
