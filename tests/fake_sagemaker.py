@@ -1,4 +1,4 @@
-"""A SageMaker that answers in the documented shape: every answer is checked against the SDK's model.
+"""A SageMaker that answers in the documented shape: each answer is checked against the SDK's model.
 
 For what moto does not have: Studio, jobs that go on, warm pools. It pages, filters jobs by their
 creation, and drops other states only after it has taken a page, as the real one does.
@@ -53,31 +53,29 @@ class FakeSageMaker:
         return 200, json.dumps(answer, default=lambda moment: moment.timestamp())
 
     def answer(self, operation: str, asked: Mapping[str, Any]) -> Raw | None:
-        match operation:
-            case "ListNotebookInstances":
-                return _page("NotebookInstances", self.notebooks, asked)
-            case "ListDomains":
-                return _page("Domains", self.domains, asked)
-            case "ListApps":
-                return _page("Apps", self.apps, asked)
-            case "ListSpaces":
-                return _page("Spaces", self.spaces, asked)
-            case "ListTrainingJobs":
-                return _jobs("TrainingJobSummaries", self.training, asked)
-            case "ListProcessingJobs":
-                return _jobs("ProcessingJobSummaries", self.processing, asked)
-            case "ListEndpoints":
-                known = MODEL.shape_for("EndpointSummary").members
-                return _page("Endpoints", [_only(raw, known) for raw in self.endpoints], asked)
-            case "DescribeTrainingJob":
-                return _named(self.training, "TrainingJobName", asked)
-            case "DescribeProcessingJob":
-                return _named(self.processing, "ProcessingJobName", asked)
-            case "DescribeEndpoint":
-                return _named(self.endpoints, "EndpointName", asked)
-            case "DescribeEndpointConfig":
-                return _named(self.configs, "EndpointConfigName", asked)
-        raise AssertionError(f"nothing reads by {operation}")
+        """None: there is no such thing."""
+        summaries = MODEL.shape_for("EndpointSummary").members
+        pages = {
+            "ListNotebookInstances": ("NotebookInstances", self.notebooks),
+            "ListDomains": ("Domains", self.domains),
+            "ListApps": ("Apps", self.apps),
+            "ListSpaces": ("Spaces", self.spaces),
+            "ListEndpoints": ("Endpoints", [_only(raw, summaries) for raw in self.endpoints]),
+        }
+        named = {
+            "DescribeTrainingJob": (self.training, "TrainingJobName"),
+            "DescribeProcessingJob": (self.processing, "ProcessingJobName"),
+            "DescribeEndpoint": (self.endpoints, "EndpointName"),
+            "DescribeEndpointConfig": (self.configs, "EndpointConfigName"),
+        }
+        if operation in pages:
+            return _page(*pages[operation], asked)
+        if operation in named:
+            return _named(*named[operation], asked)
+        if operation == "ListTrainingJobs":
+            return _jobs("TrainingJobSummaries", self.training, asked)
+        assert operation == "ListProcessingJobs", f"nothing reads by {operation}"
+        return _jobs("ProcessingJobSummaries", self.processing, asked)
 
     def notebook(self, name: str, machine_type: str, at: datetime, **changes: Any) -> Raw:
         raw = {

@@ -218,6 +218,7 @@ class _Look:
             config = self._detail(
                 key, lambda: sagemaker.describe_endpoint_config(EndpointConfigName=name)
             )
+            _part(config, "ProductionVariants")
             return list(facts_of.endpoint(answer, config))
 
         needs = "sagemaker:DescribeEndpoint, sagemaker:DescribeEndpointConfig"
@@ -258,7 +259,7 @@ class _Look:
         known = [each for each in told if each.machine_type is not None]
         self.other_gaps += [_untyped(each, self.scope) for each in told if not each.machine_type]
         named = {each.ec2_type for each in known} - {None}
-        asked = {str(name) for name in named if self.inventory.facts(str(name)) is None}
+        asked = {str(name) for name in named} - set(self.inventory.types)
         if asked:
             ec2 = self.session.client("ec2", self.region)
             needs = "ec2:DescribeInstanceTypes"
