@@ -10,9 +10,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import botocore.session
+from botocore.model import StructureShape
 from botocore.validate import ParamValidator
 
 from tests.moto_aws import ACCOUNT, Call
@@ -47,14 +48,14 @@ class FakeSageMaker:
         answer = here.answer(operation, call.parameters)
         if answer is None:
             return 400, json.dumps({"__type": "ValidationException", "message": "no such thing"})
-        shape = MODEL.operation_model(operation).output_shape
+        shape: Any = MODEL.operation_model(operation).output_shape
         report = ParamValidator().validate(answer, shape)
         assert not report.has_errors(), report.generate_report()
         return 200, json.dumps(answer, default=lambda moment: moment.timestamp())
 
     def answer(self, operation: str, asked: Mapping[str, Any]) -> Raw | None:
         """None: there is no such thing."""
-        summaries = MODEL.shape_for("EndpointSummary").members
+        summaries = _members("EndpointSummary")
         pages = {
             "ListNotebookInstances": ("NotebookInstances", self.notebooks),
             "ListDomains": ("Domains", self.domains),
@@ -200,6 +201,10 @@ class FakeSageMaker:
         return self.endpoints[-1]
 
 
+def _members(shape: str) -> Mapping[str, Any]:
+    return cast("StructureShape", MODEL.shape_for(shape)).members
+
+
 def _page(part: str, rows: Sequence[Raw], asked: Mapping[str, Any]) -> Raw:
     begin = int(asked.get("NextToken", 0))
     end = begin + int(asked.get("MaxResults", 10))
@@ -209,7 +214,7 @@ def _page(part: str, rows: Sequence[Raw], asked: Mapping[str, Any]) -> Raw:
 
 def _jobs(part: str, jobs: Sequence[Raw], asked: Mapping[str, Any]) -> Raw:
     summary = part.removesuffix("ies") + "y"
-    known = MODEL.shape_for(summary).members
+    known = _members(summary)
     word = part.removesuffix("JobSummaries")
     since = datetime.fromtimestamp(asked.get("CreationTimeAfter", 0), UTC)
     listed = sorted(

@@ -18,7 +18,16 @@ def test_the_policy_file_is_the_table() -> None:
 @pytest.mark.parametrize("permission", [permission for permission, _ in PERMISSIONS])
 def test_nothing_that_changes_anything_is_granted(permission: str) -> None:
     service, operation = permission.split(":")
-    assert service in {"ec2", "cloudwatch", "cloudtrail", "s3", "s3express", "sts", "tag"}
+    assert service in {
+        "ec2",
+        "cloudwatch",
+        "cloudtrail",
+        "s3",
+        "s3express",
+        "sagemaker",
+        "sts",
+        "tag",
+    }
     assert operation.startswith(READING_VERBS)
     assert "*" not in permission
 
