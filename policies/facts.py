@@ -219,6 +219,14 @@ class Machine:
     """When somebody last typed at a terminal of it, where an agent tells; None: unknown."""
     held_by: str | None = None
     """Which processes are on its GPUs, in one sentence for people; None: not told, or none."""
+    kind: WorkloadKind = WorkloadKind.UNKNOWN
+    """What the service that runs it runs there; UNKNOWN: any kind of work."""
+    owner: str | None = None
+    """Whose it is, where the cloud itself tells; None: it does not."""
+    how_to_measure: str | None = None
+    """The line that makes it visible; None: the one of its provider does."""
+    on_readings: str | None = None
+    """What its readings cannot tell, in one sentence for people; None: they are each GPU's own."""
 
     @property
     def native_id(self) -> str:

@@ -45,6 +45,10 @@ class AwsWishes(Protocol):
     def prices_endpoint(self) -> str | None:
         """Where the price list is asked; None: where the SDK finds it."""
 
+    @property
+    def sagemaker(self) -> bool:
+        """Whether what SageMaker runs is looked at."""
+
 
 class Wishes(Protocol):
     """The settings that decide which providers are used and what they look at."""
@@ -97,6 +101,7 @@ def build(name: str, wishes: Wishes) -> Inventory:
                 regions=wishes.regions,
                 agent_namespaces=wishes.aws.agent_namespaces,
                 prices_endpoint=wishes.aws.prices_endpoint,
+                sagemaker=wishes.aws.sagemaker,
             )
         case "local":
             from providers.local.adapter import LocalProvider  # noqa: PLC0415 - as the others

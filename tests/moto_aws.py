@@ -54,6 +54,8 @@ _SCOPE = re.compile(
 
 Start = Callable[[str, list[tuple[str, str]]], Any]
 Edit = Callable[[bytes], bytes]
+StandIn = Callable[["Call"], tuple[int, str]]
+"""Answers a call with a status and a JSON body."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +107,7 @@ class AwsServer:
     requests: list[Call] = field(default_factory=list)
     url: str = ""
     _rules: list[_Rule] = field(default_factory=list)
+    _stand_ins: dict[str, StandIn] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _server: BaseWSGIServer | None = None
     _thread: threading.Thread | None = None
@@ -185,6 +188,10 @@ class AwsServer:
         """Answer in moto's place."""
         self.fail(operation, region, status=status, body=body, times=times)
 
+    def stand_in(self, service: str, answer: StandIn) -> None:
+        """Let something else answer all calls of a service, until `reset`; faults come first."""
+        self._stand_ins[service] = answer
+
     def edit(
         self,
         operation: str,
@@ -213,6 +220,7 @@ class AwsServer:
     def reset(self) -> None:
         """As new: no faults, no counts, no machines."""
         self.mend()
+        self._stand_ins.clear()
         reset = urllib.request.Request(f"{self.url}/moto-api/reset", method="POST")
         with urllib.request.urlopen(reset, timeout=30) as answer:
             answer.read()
@@ -234,6 +242,9 @@ class AwsServer:
                 status, told = rule.respond(call)
                 content = "application/json" if told.startswith("{") else "text/xml"
                 return _respond(start, status, content, told.encode())
+        stand_in = self._stand_ins.get(call.operation.partition(":")[0])
+        if stand_in is not None:
+            return _respond(start, *_as_json(stand_in(call)))
         edits = [rule.edit for rule in rules if rule.edit is not None]
         if not edits:
             return self._moto(environ, start)  # type: ignore[no-any-return]
@@ -318,6 +329,11 @@ def _error(operation: str, code: str) -> str:
         error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
         return f"<ErrorResponse>{error}<RequestId>test</RequestId></ErrorResponse>"
     return json.dumps({"__type": code, "message": message})
+
+
+def _as_json(answer: tuple[int, str]) -> tuple[int, str, bytes]:
+    status, body = answer
+    return status, "application/x-amz-json-1.1", body.encode()
 
 
 def _html(status: int) -> str:

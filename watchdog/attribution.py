@@ -26,6 +26,9 @@ OWN_PREFIXES = ("spend-watchdog:", "spend-watchdog-")
 
 UNATTRIBUTED = "unattributed"
 
+_STAMP = re.compile(r"-\d{4}(-\d{2}){5}-\d{3}$|(-\d{6}-\d{4})?-\d{3}-[0-9a-f]{8}$")
+"""What SageMaker's Python SDK (`name_from_base`) and its tuner put behind a job's name."""
+
 
 class Resource(Protocol):
     """What attribution looks at: a machine, a storage, anything that has a name and tags."""
@@ -68,7 +71,7 @@ LAUNCHERS = (
         owner_tag="dstack_user",
     ),
     Launcher(name="Ray", workload_tags=("ray-cluster-name",)),
-    Launcher(name="SageMaker", workload_tags=("sagemaker:job-name", "sagemaker:domain-arn")),
+    Launcher(name="SageMaker", workload_tags=("sagemaker:job-name",)),
     Launcher(
         name="ParallelCluster",
         workload_tags=("parallelcluster:queue-name", "parallelcluster:cluster-name"),
@@ -219,8 +222,13 @@ def _by_name(machine: Machine) -> Attribution | None:
 
 
 def without_counter(name: str) -> str:
-    """`trainer-3` and `trainer_07` are `trainer`; a name that is all counter stays as it is."""
-    return re.sub(r"[-_. #]+\d+$", "", name) or name
+    """`trainer-3` and `trainer_07` are `trainer`; a name that is all counter stays as it is.
+
+    So are `trainer-2026-11-20-09-00-00-123`, as SageMaker's SDK names a job of `trainer`, and
+    `trainer-261120-0900-007-1a2b3c4d`, as its tuner names one.
+    """
+    plain = _STAMP.sub("", name)
+    return re.sub(r"[-_. #]+\d+$", "", plain) or plain or name
 
 
 def _none(machine: Resource) -> Attribution:
@@ -231,7 +239,7 @@ def _none(machine: Resource) -> Attribution:
         workload=None,
         rule=UNATTRIBUTED,
         owner=_owner(machine),
-        kind=_kind(machine) or WorkloadKind.UNKNOWN,
+        kind=_kind(machine) or _kind_of_service(machine),
     )
 
 
@@ -245,9 +253,10 @@ def _told(machine: Resource, found: Attribution | None) -> Attribution | None:
     """The attribution with what the machine's own tags say of kind, owner, group and data class."""
     if found is None:
         return None
+    known = found.kind is not WorkloadKind.UNKNOWN
     return replace(
         found,
-        kind=_kind(machine) or found.kind,
+        kind=_kind(machine) or (found.kind if known else _kind_of_service(machine)),
         owner=own_tag(machine.tags, "owner") or found.owner or _owner(machine),
         group=own_tag(machine.tags, "project") or found.group,
         data_class=own_tag(machine.tags, "data-class") or found.data_class,
@@ -255,17 +264,23 @@ def _told(machine: Resource, found: Attribution | None) -> Attribution | None:
 
 
 def _owner(machine: Resource) -> str | None:
-    """Its own tag, else the tag that most teams use anyway."""
+    """Its own tag, else the tag that most teams use anyway, else whom the cloud names."""
     told = own_tag(machine.tags, "owner")
     if told:
         return told
-    return next((value for tag, value in machine.tags.items() if tag.lower() == "owner"), None)
+    usual = next((value for tag, value in machine.tags.items() if tag.lower() == "owner"), None)
+    return usual or (machine.owner if isinstance(machine, Machine) else None)
 
 
 def _kind(machine: Resource) -> WorkloadKind | None:
     """None where no tag says it, or says a word that is no kind."""
     told = (own_tag(machine.tags, "kind") or "").lower()
     return WorkloadKind(told) if told in set(WorkloadKind) else None
+
+
+def _kind_of_service(machine: Resource) -> WorkloadKind:
+    """An endpoint is a service, a notebook instance a notebook, whatever runs on it."""
+    return machine.kind if isinstance(machine, Machine) else WorkloadKind.UNKNOWN
 
 
 def _with_runs(

@@ -80,7 +80,8 @@ def _case(
     attribution = attribution_at(each.attributions, now)
     phase = each.timeline.now
     if each.machine.running:
-        told = [also for also in (each.machine.held_by, measured_by) if also is not None]
+        sentences = (each.machine.held_by, measured_by, each.machine.on_readings)
+        told = [also for also in sentences if also is not None]
         phase = replace(phase, why=(*phase.why, *told))
     maturity = matching(maturities, attribution.key) or unknown_maturity(now)
     return Case(
@@ -90,8 +91,12 @@ def _case(
         maturity=maturity,
         patience=waiting.patience(each, attribution, maturity.verdict),
         pause_usd=_pause_usd(each.machine, phase),
-        advice=advice.get(each.machine.provider),
+        advice=_advice(each.machine, advice),
     )
+
+
+def _advice(machine: Machine, advice: Mapping[str, str]) -> str | None:
+    return machine.how_to_measure or advice.get(machine.provider)
 
 
 def _pause_usd(machine: Machine, phase: PhaseNow) -> Decimal | None:
@@ -147,7 +152,7 @@ def _backfill_line(each: Accounted, advice: Mapping[str, str], now: datetime) ->
         unmeasured_usd=_usd(unmeasured),
         total_hours=_hours(each.charges),
         total_usd=_usd(each.charges),
-        advice=advice.get(each.machine.provider) if _is_dark(each) else None,
+        advice=_advice(each.machine, advice) if _is_dark(each) else None,
     )
 
 

@@ -70,6 +70,8 @@ class AwsSettings(_Section):
     prices_endpoint: str | None = None
     agent_namespaces: tuple[str, ...] = ("CWAgent",)
     """CloudWatch namespaces in which the agent's GPU metrics may lie."""
+    sagemaker: bool = True
+    """Whether notebooks, Studio apps, jobs, endpoints and warm pools of SageMaker are looked at."""
 
 
 class LocalSettings(_Section):

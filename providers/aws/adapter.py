@@ -1,4 +1,6 @@
-"""AWS: EC2 machines, CloudWatch metrics, CloudTrail history. Reads only; see `permissions.py`."""
+"""AWS: machines of EC2 and SageMaker, CloudWatch metrics, CloudTrail history. Reads only; see
+`permissions.py`.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +32,9 @@ from providers.aws.permissions import read_only_policy
 from providers.aws.price_list import read_prices
 from providers.aws.prices import price_list, price_of, stopped_hourly_usd
 from providers.aws.probes import probes
+from providers.aws.sagemaker import SageMakerReader
+from providers.aws.sagemaker_machines import is_sagemaker
+from providers.aws.sagemaker_usage import SageMakerUsage
 from providers.aws.session import AwsSession, Limits
 from providers.aws.spot_prices import market_of, read_history
 from providers.aws.stop import InstanceStopper
@@ -52,6 +57,10 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+def _of_ec2(machines: Sequence[Machine]) -> list[Machine]:
+    return [machine for machine in machines if not is_sagemaker(machine)]
+
+
 class AwsProvider:
     """The machines of one AWS account, with every ability of `providers.base`."""
 
@@ -63,20 +72,26 @@ class AwsProvider:
         *,
         regions: Sequence[str] | None = None,
         agent_namespaces: Sequence[str] = ("CWAgent",),
+        sagemaker: bool = False,
         session: boto3.Session | None = None,
         limits: Limits | None = None,
         prices_endpoint: str | None = None,
         clock: Callable[[], datetime] = _now,
     ) -> None:
-        """`regions` None: every enabled one. `prices_endpoint`: where the price list is asked.
+        """`regions` None: every enabled one. `sagemaker`: whether what it runs is looked at.
 
-        Raises `ProviderUnavailable` without credentials.
+        `prices_endpoint`: where the price list is asked. Raises `ProviderUnavailable` without
+        credentials.
         """
         endpoints = {"pricing": prices_endpoint} if prices_endpoint else {}
         self._session = AwsSession(session, limits, endpoints=endpoints)
         self._namespaces = tuple(agent_namespaces)
         self._inventory = InventoryReader(self._session, regions)
         self._usage = UsageReader(self._session, self._namespaces, clock)
+        self._sagemaker = None
+        if sagemaker:
+            self._sagemaker = SageMakerReader(self._session, self._inventory, clock)
+        self._sagemaker_usage = SageMakerUsage(session=self._session, usage=self._usage)
         self._storage = StorageReader(self._session)
         self._stopper = InstanceStopper(
             session=self._session, inventory=self._inventory, usage=self._usage, clock=clock
@@ -85,20 +100,25 @@ class AwsProvider:
 
     def machines(self) -> Seen[Machine]:
         self._usage.forget()
-        return self._inventory.read()
+        seen = self._inventory.read()
+        return seen if self._sagemaker is None else self._sagemaker.joined(seen)
 
     def enabled_regions(self) -> Sequence[str] | None:
         return self._inventory.enabled_regions()
 
     def readings(self, machines: Sequence[Machine], window: Window) -> Seen[Reading]:
-        readings, gaps = self._usage.read(machines, window)
-        return Seen(values=tuple(readings), gaps=tuple(gaps))
+        readings, gaps = self._usage.read(_of_ec2(machines), window)
+        more, further = self._sagemaker_usage.read(list(filter(is_sagemaker, machines)), window)
+        return Seen(values=(*readings, *more), gaps=(*gaps, *further))
 
     def transitions(self, machines: Sequence[Machine], window: Window) -> Seen[Transition]:
-        """Of these machines, and of machines with accelerators that are gone by now."""
+        """Of these machines, and of machines with accelerators that are gone by now.
+
+        SageMaker tells starts and ends itself; its machines are none of EC2's events.
+        """
         scopes = {
             machine.region: Scope(provider="aws", account=machine.account, region=machine.region)
-            for machine in machines
+            for machine in _of_ec2(machines)
         }
         known = {machine.id for machine in machines}
 
@@ -134,7 +154,7 @@ class AwsProvider:
     def egress(
         self, machines: Sequence[Machine], scopes: Sequence[Scope], window: Window
     ) -> Seen[EgressCounter]:
-        return self._egress.read(machines, scopes, window)
+        return self._egress.read(_of_ec2(machines), scopes, window)
 
     def look(self, machine: Machine) -> Looked | Gap | None:
         return self._stopper.look(machine)
@@ -179,7 +199,7 @@ class AwsProvider:
         return json.dumps(read_only_policy(), indent=2)
 
     def probes(self) -> Iterator[Probe]:
-        return probes(self._session, self._namespaces)
+        return probes(self._session, self._namespaces, sagemaker=self._sagemaker is not None)
 
     def _carries(self, machine_type: str | None) -> bool:
         return machine_type is not None and self._inventory.carries(machine_type)

@@ -85,7 +85,7 @@ class InventoryReader:
     def one(self, ec2: Any, machine: Machine) -> Machine | None:
         """The same machine as it is this moment; None: it is gone. Raises what the call raises."""
         instances = fetch_instance(ec2, machine.native_id).instances
-        facts = self._facts(machine.machine_type)
+        facts = self.facts(machine.machine_type)
         if not instances or facts is None:
             return None
         (raw,) = instances
@@ -96,13 +96,13 @@ class InventoryReader:
             raw,
             account=machine.account,
             region=machine.region,
-            facts=self._facts(raw["InstanceType"]) or facts,
+            facts=self.facts(raw["InstanceType"]) or facts,
             spot_kind=kinds.get(raw["InstanceId"]),
         )
 
     def carries(self, machine_type: str) -> bool:
         """Whether this type is known to have accelerators."""
-        facts = self._facts(machine_type)
+        facts = self.facts(machine_type)
         return facts is not None and bool(facts.accelerators)
 
     def enabled_regions(self) -> list[str] | None:
@@ -179,7 +179,7 @@ class InventoryReader:
         machines = []
         unknown: Counter[str] = Counter()
         for raw in each.listing.instances:
-            facts = self._facts(raw["InstanceType"])
+            facts = self.facts(raw["InstanceType"])
             if facts is None:
                 unknown[raw["InstanceType"]] += 1
             elif facts.accelerators:
@@ -195,9 +195,9 @@ class InventoryReader:
                 if tenancy_of(raw) != "default":
                     self.tenancies[machine.id] = tenancy_of(raw)
         machines.sort(key=lambda machine: machine.id)
-        return machines, _unknown_types(unknown, each.region)
+        return machines, unknown_types(unknown, each.region)
 
-    def _facts(self, name: str) -> TypeFacts | None:
+    def facts(self, name: str) -> TypeFacts | None:
         """What EC2 described in any region (some regions miss types), else the catalogue."""
         if name not in self.types:
             known = type_from_catalogue(name)
@@ -214,7 +214,7 @@ def _stopped(seen: Sequence[RegionListing]) -> Iterator[str]:
                 yield raw["InstanceId"]
 
 
-def _unknown_types(unknown: Counter[str], region: str) -> Iterator[Gap]:
+def unknown_types(unknown: Counter[str], region: str) -> Iterator[Gap]:
     for name, count in sorted(unknown.items()):
         machines = "1 machine of it is" if count == 1 else f"{count} machines of it are"
         yield Gap(

@@ -27,9 +27,18 @@ PERMISSIONS = (
     ("s3:ListBucketMultipartUploads", "find unfinished uploads to buckets that somebody named"),
     ("s3express:ListAllMyDirectoryBuckets", "find directory buckets"),
     ("tag:GetResources", "read the tags of all buckets of a region at once"),
-    ("sagemaker:ListTrainingJobs", "find training jobs for `runs sync sagemaker`, not patrols"),
-    ("sagemaker:DescribeTrainingJob", "read how a training job went, for `runs sync sagemaker`"),
     ("sts:GetCallerIdentity", "name the account where no machine names it"),
+    ("sagemaker:ListNotebookInstances", "find notebook instances"),
+    ("sagemaker:ListDomains", "find out whether there can be Studio apps"),
+    ("sagemaker:ListApps", "find Studio apps"),
+    ("sagemaker:ListSpaces", "find out whose space a Studio app runs in"),
+    ("sagemaker:ListTrainingJobs", "find training jobs and warm pools"),
+    ("sagemaker:DescribeTrainingJob", "learn a training job's instances and when they started"),
+    ("sagemaker:ListProcessingJobs", "find processing jobs"),
+    ("sagemaker:DescribeProcessingJob", "learn a processing job's instances and their start"),
+    ("sagemaker:ListEndpoints", "find endpoints"),
+    ("sagemaker:DescribeEndpoint", "learn how many instances serve an endpoint"),
+    ("sagemaker:DescribeEndpointConfig", "learn the type of an endpoint's instances"),
 )
 
 STOP_PERMISSIONS = (

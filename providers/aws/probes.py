@@ -33,8 +33,14 @@ OPTIONAL = frozenset(
         "savingsplans:DescribeSavingsPlans",
         "pricing:GetProducts",
         "s3:ListAllMyBuckets",
-        "sagemaker:ListTrainingJobs",
         "tag:GetResources",
+        "sagemaker:ListNotebookInstances",
+        "sagemaker:ListDomains",
+        "sagemaker:ListApps",
+        "sagemaker:ListSpaces",
+        "sagemaker:ListTrainingJobs",
+        "sagemaker:ListProcessingJobs",
+        "sagemaker:ListEndpoints",
     }
 )
 """Without these a patrol still judges every machine, knowing less."""
@@ -46,19 +52,27 @@ UNTRIED = frozenset(
         "s3:GetBucketLocation",
         "s3:ListBucketMultipartUploads",
         "s3express:ListAllMyDirectoryBuckets",
+        "sagemaker:DescribeProcessingJob",
+        "sagemaker:DescribeEndpoint",
+        "sagemaker:DescribeEndpointConfig",
     }
 )
-"""Tried as credentials; need a job or a bucket to be tried with; answer in some regions only."""
+"""Tried as credentials; need a job, a bucket or an endpoint to be tried with; answer in some
+regions only."""
 SDK_NAMES = {"tag": "resourcegroupstaggingapi"}
 ASKED_IN = {"pricing": price_list.REGION}
 """Services that answer in few regions."""
 
 
-def probes(session: AwsSession, namespaces: tuple[str, ...]) -> Iterator[Probe]:
-    """In the home region only: a permission is granted for all regions or for none."""
+def probes(session: AwsSession, namespaces: tuple[str, ...], *, sagemaker: bool) -> Iterator[Probe]:
+    """In the home region only: a permission is granted for all regions or for none.
+
+    `sagemaker`: whether patrols look at what SageMaker runs.
+    """
     yield _credentials(session)
     for permission, why in PERMISSIONS:
-        if permission not in UNTRIED:
+        wanted = sagemaker or not permission.startswith("sagemaker:")
+        if wanted and permission not in UNTRIED:
             yield _permission(session, permission, why)
     yield _gpu_metrics(session, namespaces)
 
@@ -151,7 +165,13 @@ _TRIALS: dict[str, Callable[[Any], object]] = {
     "GetResources": lambda tagging: tagging.get_resources(
         ResourceTypeFilters=["s3"], ResourcesPerPage=1
     ),
+    "ListNotebookInstances": lambda sagemaker: sagemaker.list_notebook_instances(MaxResults=1),
+    "ListDomains": lambda sagemaker: sagemaker.list_domains(MaxResults=1),
+    "ListApps": lambda sagemaker: sagemaker.list_apps(MaxResults=1),
+    "ListSpaces": lambda sagemaker: sagemaker.list_spaces(MaxResults=1),
     "ListTrainingJobs": lambda sagemaker: sagemaker.list_training_jobs(MaxResults=1),
+    "ListProcessingJobs": lambda sagemaker: sagemaker.list_processing_jobs(MaxResults=1),
+    "ListEndpoints": lambda sagemaker: sagemaker.list_endpoints(MaxResults=1),
     "LookupEvents": lambda cloudtrail: cloudtrail.lookup_events(MaxResults=1),
 }
 

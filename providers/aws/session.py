@@ -150,6 +150,14 @@ class AwsSession:
         service = IAM_PREFIX.get(service, service)
         self.meter.count_call(f"{service}:{operation}")
 
+    def offers(self, service: str, region: str) -> bool:
+        """Whether the SDK knows an endpoint of this service there; a new region it may not know."""
+        try:
+            partition = self._session.get_partition_for_region(region)
+        except BotoCoreError:
+            return False
+        return region in self._session.get_available_regions(service, partition_name=partition)
+
     def side_by_side(
         self, regions: Sequence[str], ask: Callable[[str], T]
     ) -> dict[str, T | Exception]:

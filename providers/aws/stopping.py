@@ -28,7 +28,7 @@ def stop_terms(
         loses=(facts.local_disk,) if facts.local_disk else (),
         controller=controller.name if controller else None,
         controller_advice=controller.advice if controller else None,
-        protected=_protected(tags),
+        protected=protected_by(tags),
         prepaid=prepaid(raw, purchase),
     )
 
@@ -79,7 +79,7 @@ def _spot(tags: Mapping[str, str], kind: str | None) -> tuple[bool | None, str]:
     return None, "the kind of its spot request is not known, and a one-time one cannot be stopped"
 
 
-def _protected(tags: Mapping[str, str]) -> str | None:
+def protected_by(tags: Mapping[str, str]) -> str | None:
     """Any value but "false" protects, an empty or a misspelt one too."""
     value = tags.get(PROTECTED_TAG)
     if value is None or value.strip().lower() == "false":

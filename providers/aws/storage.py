@@ -13,8 +13,9 @@ from policies.facts import Gap, Scope, Storage
 from providers.aws import bucket_tags, buckets, disks
 from providers.aws.bucket_tags import fetch_bucket_tags
 from providers.aws.buckets import Bucket
-from providers.aws.errors import AWS_ERRORS, gap_from, likeness
+from providers.aws.errors import AWS_ERRORS, gap_from
 from providers.aws.session import AwsSession
+from providers.aws.troubles import Trouble, gaps_of
 from providers.aws.uploads import unfinished_uploads
 from providers.base import Seen, StorageAsked
 
@@ -136,31 +137,8 @@ class StorageReader:
         ]
         self.session.within_region(jobs)
         scope = Scope(provider="aws", account=account, region=region)
-        gaps = gaps_of(looked.troubles, scope)
+        gaps = gaps_of(looked.troubles, scope, "storage")
         return RegionStorage(storage=looked.found, gaps=gaps, holders=looked.holders)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trouble:
-    """One thing that could not be listed."""
-
-    what: str
-    needs: str
-    error: BaseException
-
-
-def gaps_of(troubles: Iterable[Trouble], scope: Scope) -> list[Gap]:
-    """One gap for all that failed alike: a denied region is told once, not once a call."""
-    alike: dict[str, list[Trouble]] = defaultdict(list)
-    for each in troubles:
-        alike[likeness(each.error, scope)].append(each)
-    gaps = []
-    for several in alike.values():
-        whats = list(dict.fromkeys(each.what for each in several))
-        needs = ", ".join(dict.fromkeys(each.needs for each in several))
-        what = whats[0] if len(whats) == 1 else "storage"
-        gaps.append(gap_from(several[0].error, scope, what, needs))
-    return gaps
 
 
 @dataclass(slots=True)

@@ -54,7 +54,7 @@ class RegionUsage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Table:
+class Table:
     """The columns of one region, filled call by call."""
 
     region: str
@@ -101,14 +101,14 @@ class UsageReader:
     def host(self, machine: Machine, window: Window) -> Reading | None:
         """What one machine's CPU, network and disk did; None: it could not be read whole."""
         source = host_source(machine)
-        table = _Table(
+        table = Table(
             region=machine.region,
             scope=_scope([machine]),
             sources=[source],
             rows=empty_rows([source]),
             window=window,
         )
-        if self._fill(table, [(0, column) for column in WHOLE_HOST]):
+        if self.fill(table, [(0, column) for column in WHOLE_HOST]):
             return None
         return next(iter(readings_from(table.sources, table.rows, window)), None)
 
@@ -123,9 +123,9 @@ class UsageReader:
             )
         sources, gaps = sources_of(listed, machines)
         rows = empty_rows(sources)
-        table = _Table(region=region, scope=scope, sources=sources, rows=rows, window=window)
-        gaps.extend(self._fill(table, first_asks(sources)))
-        gaps.extend(self._fill(table, later_asks(sources, rows)))
+        table = Table(region=region, scope=scope, sources=sources, rows=rows, window=window)
+        gaps.extend(self.fill(table, first_asks(sources)))
+        gaps.extend(self.fill(table, later_asks(sources, rows)))
         return RegionUsage(
             readings=readings_from(sources, rows, window), gaps=list(dict.fromkeys(gaps))
         )
@@ -150,12 +150,12 @@ class UsageReader:
                 raise AnswerCut("no Metrics in it")
             yield from page["Metrics"]
 
-    def _fill(self, table: _Table, asks: Sequence[Ask]) -> list[Gap]:
+    def fill(self, table: Table, asks: Sequence[Ask]) -> list[Gap]:
         """All these columns of the table, by as few calls as may be."""
         jobs = [partial(self._fill_some, table, batch) for batch in _batches(asks, table.window)]
         return [gap for found in self.session.within_region(jobs) for gap in found]
 
-    def _fill_some(self, table: _Table, asks: Sequence[Ask]) -> list[Gap]:
+    def _fill_some(self, table: Table, asks: Sequence[Ask]) -> list[Gap]:
         """One call's columns into the table; what did not come whole is marked and told."""
         asked = queries(table.sources, asks, table.window.period_s)
         try:

@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 class Agent:
     agent_namespaces: Sequence[str] = ("CWAgent",)
     prices_endpoint: str | None = None
+    sagemaker: bool = True
 
 
 @dataclass(frozen=True)

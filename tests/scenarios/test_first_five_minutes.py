@@ -168,6 +168,11 @@ def test_the_second_patrol_asks_less_and_changes_nothing(user: User, aws: AwsSer
         "ec2:DescribeAddresses": 2,
         "s3:ListBuckets": 1,
         "s3:ListDirectoryBuckets": 2,
+        "sagemaker:ListNotebookInstances": 2,
+        "sagemaker:ListDomains": 2,
+        "sagemaker:ListTrainingJobs": 2,
+        "sagemaker:ListProcessingJobs": 2,
+        "sagemaker:ListEndpoints": 2,
     }, "egress is read once an hour"
     _, after = user.run("costs", "--by", "machine")
     assert Decimal(after["totals"]["idle"]) == pytest.approx(

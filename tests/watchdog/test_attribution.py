@@ -92,6 +92,11 @@ def test_then_the_name_without_its_counter_and_last_nothing() -> None:
         ("42", "42"),
         ("llama2", "llama2"),
         ("-7", "-7"),
+        ("trainer-2026-11-20-09-00-00-123", "trainer"),
+        ("trainer-3-2026-11-20-09-00-00-123", "trainer"),
+        ("trainer-261120-0900-007-1a2b3c4d", "trainer"),
+        ("llm-tune-007-1a2b3c4d", "llm-tune"),
+        ("-2026-11-20-09-00-00-123", "-2026-11-20-09-00-00-123"),
     ],
 )
 def test_counters_are_stripped(name: str, expected: str) -> None:
@@ -101,6 +106,32 @@ def test_counters_are_stripped(name: str, expected: str) -> None:
 def test_the_kind_tag_protects_whatever_rule_named_the_workload() -> None:
     assert told({"spend-watchdog:kind": "service"}).kind is WorkloadKind.SERVICE
     assert told({"spend-watchdog:kind": "no-such-kind"}).kind is WorkloadKind.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("tags", "mapped", "kind"),
+    [
+        ({}, "", WorkloadKind.SERVICE),
+        ({}, "kind: training", WorkloadKind.TRAINING),
+        ({"spend-watchdog:kind": "notebook"}, "kind: training", WorkloadKind.NOTEBOOK),
+    ],
+)
+def test_the_service_that_runs_a_machine_tells_its_kind_where_nobody_else_does(
+    tags: dict[str, str], mapped: str, kind: WorkloadKind
+) -> None:
+    entry = f"  - workload: w\n    {mapped}\n    match: {{name: '*'}}\n" if mapped else " []\n"
+    mapping = load_mapping(f"schema: spend-watchdog/mapping/1\nworkloads:\n{entry}", "m.yaml")
+    of_service = replace(machine(), tags=tags, kind=WorkloadKind.SERVICE)
+    (found,) = attributions_of(of_service, mapping=mapping, runs=[], now=NOW)
+    assert found.kind is kind
+
+
+def test_an_owner_that_the_cloud_tells_counts_behind_those_of_tags() -> None:
+    (found,) = attributions_of(
+        replace(machine(), owner="ana"), mapping=NO_MAPPING, runs=[], now=NOW
+    )
+    assert found.owner == "ana"
+    assert told({"Owner": "ben"}).owner == "ben"
 
 
 def test_the_hyphen_form_of_the_tags_counts_too() -> None:

@@ -205,3 +205,11 @@ def test_egress_meters_may_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> Non
     assert load_settings().egress is False
     monkeypatch.setenv("SPEND_WATCHDOG_EGRESS", "true")
     assert load_settings().egress is True
+
+
+def test_sagemaker_may_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().aws.sagemaker is True
+    written("aws.sagemaker = false\n")
+    assert load_settings().aws.sagemaker is False
+    monkeypatch.setenv("SPEND_WATCHDOG_AWS__SAGEMAKER", "true")
+    assert load_settings().aws.sagemaker is True

@@ -44,6 +44,7 @@ def furnish(aws: AwsServer) -> str:
         )
     _furnish_storage(aws)
     commits(aws)
+    _furnish_sagemaker(aws)
     return machine
 
 
@@ -57,6 +58,53 @@ def _furnish_storage(aws: AwsServer) -> None:
     address = ec2.allocate_address(Domain="vpc")
     subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
     ec2.create_nat_gateway(SubnetId=subnet, AllocationId=address["AllocationId"])
+
+
+def _furnish_sagemaker(aws: AwsServer) -> None:
+    """Of each kind one. moto has no Studio apps and no spaces: they are answered in its place."""
+    stage = aws.client("sagemaker", REGION)
+    role = f"arn:aws:iam::{ACCOUNT}:role/anything"
+    stage.create_training_job(
+        TrainingJobName="fit",
+        AlgorithmSpecification={"TrainingImage": "image", "TrainingInputMode": "File"},
+        RoleArn=role,
+        OutputDataConfig={"S3OutputPath": "s3://models"},
+        ResourceConfig={"InstanceType": "ml.p3.2xlarge", "InstanceCount": 1, "VolumeSizeInGB": 10},
+        StoppingCondition={"MaxRuntimeInSeconds": 3600},
+    )
+    cluster = {"InstanceCount": 1, "InstanceType": "ml.p3.2xlarge", "VolumeSizeInGB": 10}
+    stage.create_processing_job(
+        ProcessingJobName="clean",
+        RoleArn=role,
+        AppSpecification={"ImageUri": "image"},
+        ProcessingResources={"ClusterConfig": cluster},
+    )
+    stage.create_model(ModelName="m", ExecutionRoleArn=role, PrimaryContainer={"Image": "image"})
+    variant = {"VariantName": "all", "ModelName": "m", "InitialInstanceCount": 1}
+    stage.create_endpoint_config(
+        EndpointConfigName="c",
+        ProductionVariants=[{**variant, "InstanceType": "ml.p3.2xlarge"}],
+    )
+    stage.create_endpoint(EndpointName="chat", EndpointConfigName="c")
+    stage.create_domain(
+        DomainName="studio",
+        AuthMode="IAM",
+        DefaultUserSettings={"ExecutionRole": role},
+        SubnetIds=["subnet-1"],
+        VpcId="vpc-1",
+    )
+    space = {"DomainId": "d-studio", "SpaceName": "desk"}
+    app = {
+        **space,
+        "AppType": "JupyterLab",
+        "AppName": "default",
+        "Status": "InService",
+        "CreationTime": datetime.now(UTC).timestamp(),
+        "ResourceSpec": {"InstanceType": "ml.g5.xlarge"},
+    }
+    aws.answer("sagemaker:ListApps", json.dumps({"Apps": [app]}))
+    owned = {**space, "OwnershipSettingsSummary": {"OwnerUserProfileName": "ana"}}
+    aws.answer("sagemaker:ListSpaces", json.dumps({"Spaces": [owned]}))
 
 
 def _without_regions(body: bytes) -> bytes:

@@ -65,12 +65,17 @@ def _services(tree: ast.Module) -> Iterator[str]:
 def _methods(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """Names that are looked up on something, called or not, and names given to any call."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute):
+        if isinstance(node, ast.Attribute) and not _is_of_a_constant(node):
             yield node.lineno, node.attr
         if isinstance(node, ast.Call):
             for given in node.args:
                 if isinstance(given, ast.Constant):
                     yield node.lineno, str(given.value)
+
+
+def _is_of_a_constant(node: ast.Attribute) -> bool:
+    """A constant, in capitals, is no client: `_WHEN.search` is none of SageMaker's."""
+    return isinstance(node.value, ast.Name) and node.value.id.isupper()
 
 
 @cache

@@ -13,6 +13,8 @@ from tests.contract.provider_contract import ProviderContract, World, window
 from tests.moto_aws import ACCOUNT, AwsServer, launch, put_metric
 from tests.providers.aws.quick import TWO
 
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/anything"
+
 
 class AwsWorld:
     """Two regions at moto: on-demand, spot, stopped and unknown machines, with GPU metrics."""
@@ -58,7 +60,52 @@ class AwsWorld:
         return dict(self._aws.calls)
 
 
+class SageMakerWorld(AwsWorld):
+    """The same regions with a notebook, a job and its metrics, beside the machines of EC2."""
+
+    def __init__(self, aws: AwsServer, make: Callable[..., AwsProvider]) -> None:
+        super().__init__(aws, make)
+        for region in TWO:
+            stage = aws.client("sagemaker", region)
+            stage.create_notebook_instance(
+                NotebookInstanceName="desk", InstanceType="ml.p3.2xlarge", RoleArn=ROLE
+            )
+            stage.create_training_job(
+                TrainingJobName="fit",
+                AlgorithmSpecification={"TrainingImage": "image", "TrainingInputMode": "File"},
+                RoleArn=ROLE,
+                OutputDataConfig={"S3OutputPath": "s3://models"},
+                ResourceConfig={
+                    "InstanceType": "ml.p3.8xlarge",
+                    "InstanceCount": 2,
+                    "VolumeSizeInGB": 10,
+                },
+                StoppingCondition={"MaxRuntimeInSeconds": 3600},
+            )
+            put_metric(
+                aws.client("cloudwatch", region),
+                "GPUUtilization",
+                [100.0] * 12,
+                dimensions={"Host": "fit/algo-1"},
+                started_at=window().started_at,
+                namespace="/aws/sagemaker/TrainingJobs",
+            )
+
+    def provider(self) -> Inventory:
+        return self._make(regions=TWO, sagemaker=True)
+
+
 class TestAwsKeepsTheContract(ProviderContract):
     @pytest.fixture
     def world(self, aws: AwsServer, provider: Callable[..., AwsProvider]) -> World:
         return AwsWorld(aws, provider)
+
+
+class TestAwsWithSageMakerKeepsTheContract(ProviderContract):
+    @pytest.fixture
+    def world(self, aws: AwsServer, provider: Callable[..., AwsProvider]) -> World:
+        return SageMakerWorld(aws, provider)
+
+    def test_its_machines_are_among_those_that_keep_it(self, world: World) -> None:
+        kinds = {each.native_id.split(".")[0] for each in world.provider().machines().values}
+        assert kinds >= {"notebook", "training"}

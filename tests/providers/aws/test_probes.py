@@ -26,7 +26,9 @@ def test_every_permission_is_tried(aws: AwsServer, provider: Make) -> None:
     aws.answer("cloudtrail:LookupEvents", '{"Events": []}')
     aws.answer("pricing:GetProducts", '{"PriceList": []}')
     commits(aws)
-    found = probed(provider())
+    aws.answer("sagemaker:ListApps", '{"Apps": []}')
+    aws.answer("sagemaker:ListSpaces", '{"Spaces": []}')
+    found = probed(provider(sagemaker=True))
     granted = {permission for permission, _ in PERMISSIONS} - UNTRIED
     assert set(found) == granted | {"credentials", "GPU metrics in us-east-1"}
     assert all(found[permission].ok for permission in granted)
