@@ -64,7 +64,7 @@ def _case(
     attribution = attribution_at(each.attributions, now)
     phase = each.timeline.now
     if each.machine.running:
-        on_readings = each.machine.on_readings if phase.sees_gpus else None
+        on_readings = each.machine.on_readings if phase.source and phase.sees_gpus else None
         sentences = (each.machine.held_by, measured_by, on_readings)
         told = [also for also in sentences if also is not None]
         phase = replace(phase, why=(*phase.why, *told))
