@@ -80,7 +80,8 @@ def _case(
     attribution = attribution_at(each.attributions, now)
     phase = each.timeline.now
     if each.machine.running:
-        sentences = (each.machine.held_by, measured_by, each.machine.on_readings)
+        on_readings = each.machine.on_readings if phase.source and phase.sees_gpus else None
+        sentences = (each.machine.held_by, measured_by, on_readings)
         told = [also for also in sentences if also is not None]
         phase = replace(phase, why=(*phase.why, *told))
     maturity = matching(maturities, attribution.key) or unknown_maturity(now)

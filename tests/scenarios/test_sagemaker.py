@@ -212,6 +212,7 @@ def test_everything_that_costs_by_the_hour_and_what_nobody_can_measure(account: 
     # the job ran 5.5 h unmeasured; its pool waits since 06:30
     assert costs["warm"]["unknown"] == "7.70"
     assert costs["warm"]["idle"] == "2.10"
+    assert not any("sum over" in line for line in clean["why"]), "nothing measured it"
     unpriced = account.costs("workload")["clean"]
     assert not unpriced.get("total"), "never a number of its own"
 
