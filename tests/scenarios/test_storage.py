@@ -179,6 +179,11 @@ def test_a_day_takes_one_reading_and_a_page_a_listing(
         "ec2:DescribeAddresses": 2,
         "s3:ListBuckets": 1,
         "s3:ListDirectoryBuckets": 2,
+        "sagemaker:ListDomains": 2,
+        "sagemaker:ListEndpoints": 2,
+        "sagemaker:ListNotebookInstances": 2,
+        "sagemaker:ListProcessingJobs": 2,
+        "sagemaker:ListTrainingJobs": 2,
         "tag:GetResources": 1,
     }
     same = ("id", "kind", "workload", "size_bytes", "monthly_cost_usd", "why")

@@ -28,7 +28,7 @@ TEXT_FORMATS: Mapping[str, RowsOfText] = MappingProxyType(
 PARQUET = ".parquet"
 SUFFIXES = (*TEXT_FORMATS, *(f"{suffix}.gz" for suffix in TEXT_FORMATS), PARQUET)
 NAMES = tuple(column.name for column in COLUMNS)
-MADE_BY_THE_LEDGER = ("revision", "observed_at")
+MADE_BY_THE_LEDGER = ("revision", "observed_at", "told_by")
 """Columns of an export that every ledger makes anew."""
 KNOWN = frozenset({*NAMES, *MADE_BY_THE_LEDGER})
 MOST_UNKNOWN_NAMES = 20

@@ -55,6 +55,7 @@ def test_every_field_of_a_run_reaches_the_ledger(ledger: Ledger, tmp_path: Path)
     assert imported.added == 1
     assert stored.pop("observed_at") == NOW
     assert stored.pop("revision")
+    assert stored.pop("told_by") == "mlflow"
     stored["group"] = stored.pop("workload_group")
     assert stored == {name: getattr(run, name) for name in Run.__slots__}
 
@@ -67,6 +68,7 @@ def test_what_is_not_told_is_unknown_and_the_source_is_the_file(
     [stored] = ledger.rows("runs")
     told = {name: value for name, value in stored.items() if value is not None}
     assert told.pop("revision")
+    assert told.pop("told_by") == "file"
     assert told == {
         **GOOD,
         "started_at": datetime(2026, 1, 1, tzinfo=UTC),
