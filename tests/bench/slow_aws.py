@@ -73,6 +73,8 @@ class SlowServer:
     def _told(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
+        while line and not line.startswith("{"):  # moto prints what it does not know
+            line = self._process.stdout.readline()
         if not line:
             raise RuntimeError("the server ended; what it said stands above")
         told: dict[str, Any] = json.loads(line)
