@@ -28,6 +28,8 @@ from providers.price_facts import (
 )
 
 PAGE = 1000
+ATTEMPTS = 1
+"""The next patrol asks again, so nobody waits for a second try."""
 WHAT = "commitments"
 RESERVATIONS = "capacity reservations"
 RESERVED = "reserved instances"
@@ -83,9 +85,9 @@ def _read(
 ) -> list[Commitment]:
     question = by_name[name]
     if question.what == PLANS:
-        raws = fetch_plans(session.client("savingsplans", session.home))
+        raws = fetch_plans(session.client("savingsplans", session.home, attempts=ATTEMPTS))
         return [plan_from(raw) for raw in raws if raw.get("savingsPlanType") in PLANS_FOR_MACHINES]
-    ec2 = session.client("ec2", str(question.region))
+    ec2 = session.client("ec2", str(question.region), attempts=ATTEMPTS)
     fetch, read = _LISTINGS[question.what]
     return [read(raw, str(question.region)) for raw in fetch(ec2)]
 

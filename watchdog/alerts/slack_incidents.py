@@ -49,7 +49,7 @@ class SlackIncidents:
         from watchdog.alerts.slack_incident_blocks import blocks  # noqa: PLC0415 - the SDK
 
         client = web_client(token_of(self.token), api_base(self.api_url), self.patience)
-        message = {"text": news.headline, "blocks": blocks(news), **AS_WRITTEN}
+        message = {"text": news.headline, "blocks": blocks(news, buttons=False), **AS_WRITTEN}
         if not known:
             posted = client.chat_postMessage(channel=self.channel, **message, **UNFURLED)
             return as_mapping(posted.data)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from providers.aws.permissions import PERMISSIONS, read_only_policy
+from providers.aws.permissions import PERMISSIONS, read_only_policy, stop_policy
 from tests.contract.provider_contract import READING_VERBS
 
 SERVICES = frozenset(
@@ -35,6 +35,16 @@ def test_nothing_that_changes_anything_is_granted(permission: str) -> None:
     assert service in SERVICES
     assert operation.startswith(READING_VERBS)
     assert "*" not in permission
+
+
+def test_the_stop_policy_is_limited_to_stopping_what_is_allowed() -> None:
+    path = POLICY.with_name("stop-policy.json")
+    assert json.loads(path.read_text(encoding="utf-8")) == stop_policy()
+    for told in (stop_policy(), stop_policy(by_exclusion=True)):
+        reads, stops = told["Statement"]
+        assert reads["Action"] == ["ec2:DescribeInstanceAttribute"]
+        assert stops["Action"] == ["ec2:StopInstances"]
+        assert stops["Condition"]
 
 
 def test_each_permission_is_listed_once_and_says_what_it_is_for() -> None:
