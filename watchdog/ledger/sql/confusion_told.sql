@@ -1,0 +1,4 @@
+-- A row: a finding of confusion as it was told last.
+select *
+from events
+where kind = 'confusion'
