@@ -101,21 +101,21 @@ class _Watch:
         elif run.outcome is RunOutcome.SUCCEEDED:
             self._calm()
         elif run.outcome is RunOutcome.FAILED and run.cause is RunCause.CAPACITY:
-            self._add(ConfusionKind.CAPACITY_STORM, "", run, _whole(run), STORM_APART)
+            self._add(ConfusionKind.CAPACITY_STORM, "", run, STORM_APART)
         result = _same_again(run)
         if result is not None:
-            self._add(ConfusionKind.SAME_RESULT, result, run, _whole(run), APART)
+            self._add(ConfusionKind.SAME_RESULT, result, run, APART)
         self._readied(run, lead or Lead())
 
     def _failed(self, run: Run) -> None:
         if (run.duration_s or 0.0) <= FAST_S:
-            self._add(ConfusionKind.RETRY_STORM, "", run, _whole(run), STORM_APART)
+            self._add(ConfusionKind.RETRY_STORM, "", run, STORM_APART)
         else:
             self._calm()
         error = signature_of(run)
         if error is None:
             return
-        streak = self._add(ConfusionKind.SAME_ERROR, error, run, _whole(run), APART)
+        streak = self._add(ConfusionKind.SAME_ERROR, error, run, APART)
         if run.gpus is None:
             return
         size = (run.gpus, run.gpu_memory_mib)
@@ -129,10 +129,10 @@ class _Watch:
         kind = ConfusionKind.BIGGER_MACHINE
         before = self._streaks.pop((kind, error), None)
         if before is None or run.started_at - before.until > APART:
-            before = self._add(kind, error, smaller, _whole(smaller), APART)
+            before = self._add(kind, error, smaller, APART)
             before.since = run.started_at
         self._streaks[kind, error] = before
-        self._add(kind, error, run, _whole(run), timedelta.max)
+        self._add(kind, error, run, timedelta.max)
 
     def _calm(self) -> None:
         """A run that went well, or for a while, ends a storm."""
@@ -147,16 +147,16 @@ class _Watch:
             piece = _first_seconds(run, setup_s)
             if lead.setup_s is not None:
                 piece = _metered(run, setup_s, lead, lead.setup_usd)
-            streak = self._add(ConfusionKind.SETUP_AGAIN, place, run, piece, APART)
+            streak = self._add(ConfusionKind.SETUP_AGAIN, place, run, APART)
             streak.seconds.append(setup_s)
+            streak.pieces.append(piece)
         if lead.transfer_s is not None and lead.transfer_s >= LONG_S:
             piece = _metered(run, lead.transfer_s, lead, lead.transfer_usd)
-            streak = self._add(ConfusionKind.TRANSFER_AGAIN, "data", run, piece, APART)
+            streak = self._add(ConfusionKind.TRANSFER_AGAIN, "data", run, APART)
             streak.seconds.append(lead.transfer_s)
+            streak.pieces.append(piece)
 
-    def _add(
-        self, kind: ConfusionKind, what: str, run: Run, piece: Piece, apart: timedelta
-    ) -> Streak:
+    def _add(self, kind: ConfusionKind, what: str, run: Run, apart: timedelta) -> Streak:
         """`what` empty: nothing but time holds the streak together, and its first run names it."""
         streak = self._streaks.get((kind, what))
         if streak is None or run.started_at - streak.until > apart:
@@ -165,7 +165,6 @@ class _Watch:
             streak.ended, streak.won = (self._ended, 0), (self._won, 0)
             self._streaks[kind, what] = streak
         else:
-            streak.repeats.append(piece)
             streak.warned += run.started_at >= _end(streak.runs[0])
         streak.runs.append(run)
         streak.until = max(streak.until, _end(run))
@@ -239,7 +238,7 @@ def _confusion(key: WorkloadKey, streak: Streak) -> Confusion:
         since=streak.since,
         until=streak.until,
         runs=tuple(run.run_id for run in streak.runs),
-        repeats=tuple(streak.repeats),
+        repeats=tuple((streak.pieces or list(map(_whole, streak.runs)))[1:]),
         why=told(streak),
     )
 

@@ -94,7 +94,8 @@ def _share(streak: Streak) -> str:
 
 def _won(streak: Streak) -> str:
     won = streak.won[1] - streak.won[0]
-    return f", {won} runs succeeded in between" if won else ", no run succeeded in between"
+    count = {0: "no run", 1: "1 run"}.get(won, f"{won} runs")
+    return f", {count} succeeded in between"
 
 
 def _error(streak: Streak) -> str:

@@ -71,8 +71,8 @@ class Streak:
     until: datetime
     """The latest end."""
     runs: list[Run] = field(default_factory=list)
-    repeats: list[Piece] = field(default_factory=list)
-    """All but the first."""
+    pieces: list[Piece] = field(default_factory=list)
+    """What of each is looked at: its set-up, its wait for data. Empty: the whole of each."""
     seconds: list[float] = field(default_factory=list)
     """How long each was set up, or waited for data."""
     warned: int = 0

@@ -15,6 +15,7 @@ from policies.confusion_cost import Billed, Prices, Rented, cost_of
 from policies.facts import Purchase, Run, WorkloadKey
 from policies.maturity import matching
 from policies.streaks import Confusion, Lead
+from policies.track_record import key_of
 from policies.verdicts import Maturity, Verdict
 from providers.catalog.offers import accelerators, hourly_price
 from watchdog import rows
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from watchdog.patrol_report import JudgedMachine
 
 KIND = "confusion"
+TOLD_BACK = timedelta(days=30)
+"""What ended longer ago is no news: `explain` and `workloads` show it, and no event tells it."""
+KEPT_BACK = timedelta(days=90)
+"""Events of findings that may still go on."""
 METERED_BACK = timedelta(days=90)
 """How far back charges are looked at. What is older is priced by what runs tell, or by list."""
 
@@ -145,13 +150,17 @@ def tell_confusion(
     """Write down what is new or has grown; what is still open of the workloads in `shown`.
 
     A finding that overlaps one told before, of the same kind and about the same thing, is that one:
-    it keeps its name, even where an older run became known since.
+    it keeps its name, even where an older run became known since. Only workloads with a run that
+    ended lately are looked at, so a patrol does not go through all of the past again.
     """
+    lately = now - TOLD_BACK
+    alive = {key_of(run) for run in runs if run.ended_at is not None and run.ended_at >= lately}
     meter = _Meter(ledger, now)
-    findings = _findings(meter, runs, now)
+    found = _findings(meter, [run for run in runs if key_of(run) in alive], now)
+    findings = [each for each in found if each.until >= lately]
     if not findings:
         return {}
-    told = _told(ledger)
+    told = _told(ledger, now)
     priced = meter.priced(
         [
             each
@@ -173,9 +182,9 @@ def _is_open(finding: Confusion, now: datetime) -> bool:
     return now - finding.until <= APART
 
 
-def _told(ledger: Ledger) -> Mapping[tuple[str, str, str], Sequence[_Told]]:
+def _told(ledger: Ledger, now: datetime) -> Mapping[tuple[str, str, str], Sequence[_Told]]:
     found: dict[tuple[str, str, str], list[_Told]] = defaultdict(list)
-    for row in ledger.rows("confusion_told"):
+    for row in ledger.rows("confusion_told", since=now - KEPT_BACK):
         text = str(row["detail_json"])
         detail = json.loads(text)
         found[str(row["subject"]), detail["finding"], detail["what"]].append(

@@ -40,10 +40,12 @@ def _weight(each: Found) -> tuple[Decimal, float, object, str]:
 
 
 def confusion_told(each: Found) -> str:
-    """`the same error …; its repeats cost 3.2 GPU-hours, 12.34 USD (metered)`."""
+    """`same error, 2026-11-23: the same error in …; its repeats cost 3.20 GPU-hours, …`."""
     kind = each.finding.kind.value.replace("_", " ")
+    since, until = each.finding.since.date(), each.finding.until.date()
+    when = f"{since}" if since == until else f"{since} to {until}"
     also = "; its cost is part of another finding's too" if each.finding.overlaps else ""
-    return f"{kind}: {each.finding.why}; {cost_told(each.cost)}{also}"
+    return f"{kind}, {when}: {each.finding.why}; {cost_told(each.cost)}{also}"
 
 
 def cost_told(cost: Cost) -> str:
