@@ -140,21 +140,22 @@ class _Watch:
         self._streaks.pop((ConfusionKind.CAPACITY_STORM, ""), None)
 
     def _readied(self, run: Run, lead: Lead) -> None:
-        """Set-up by the meter where it saw one, else by what the run tells itself."""
-        setup_s = run.setup_seconds if lead.setup_s is None else lead.setup_s
+        """Set-up by the meter or by what the run tells itself, whichever saw more of it."""
+        own_s, metered_s = run.setup_seconds or 0.0, lead.setup_s or 0.0
+        setup_s = max(own_s, metered_s)
         place = run.image or run.environment or run.machine_id
-        if setup_s is not None and setup_s >= LONG_S and place is not None:
-            piece = _first_seconds(run, setup_s)
-            if lead.setup_s is not None:
-                piece = _metered(run, setup_s, lead, lead.setup_usd)
+        if setup_s >= LONG_S and place is not None:
             streak = self._add(ConfusionKind.SETUP_AGAIN, place, run, APART)
             streak.seconds.append(setup_s)
-            streak.pieces.append(piece)
+            streak.pieces.append(
+                _first_seconds(run, own_s)
+                if own_s >= metered_s
+                else _metered(run, metered_s, lead, lead.setup_usd)
+            )
         if lead.transfer_s is not None and lead.transfer_s >= LONG_S:
-            piece = _metered(run, lead.transfer_s, lead, lead.transfer_usd)
             streak = self._add(ConfusionKind.TRANSFER_AGAIN, "data", run, APART)
             streak.seconds.append(lead.transfer_s)
-            streak.pieces.append(piece)
+            streak.pieces.append(_metered(run, lead.transfer_s, lead, lead.transfer_usd))
 
     def _add(self, kind: ConfusionKind, what: str, run: Run, apart: timedelta) -> Streak:
         """`what` empty: nothing but time holds the streak together, and its first run names it."""

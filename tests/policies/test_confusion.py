@@ -90,8 +90,7 @@ class TestTheSameError:
 
 class TestABiggerMachine:
     def test_the_same_error_on_more_gpus_is_a_larger_version_of_the_same_uncertainty(self) -> None:
-        small, big = {"gpus": 1, "gpu_model": "A100"}, {"gpus": 8, "gpu_model": "H100"}
-        runs = [failed(0, "a", **small), failed(2, "b", **big)]
+        runs = [failed(0, "a", gpu_model="A100"), failed(2, "b", gpus=8, gpu_model="H100")]
         [each] = found(runs, ConfusionKind.BIGGER_MACHINE)
         assert each.runs == ("a", "b")
         assert [piece.run.run_id for piece in each.repeats] == ["b"]
@@ -127,12 +126,12 @@ class TestABiggerMachine:
         assert not found(runs, ConfusionKind.BIGGER_MACHINE)
 
 
-INPUTS = {"code": "c", "environment": "e", "config": "f", "data": "d"}
+INPUTS: dict[str, Any] = {"code": "c", "environment": "e", "config": "f", "data": "d"}
 
 
 class TestTheSameResult:
     def test_equal_inputs_with_an_equal_metric_are_a_finding(self) -> None:
-        told = {**INPUTS, "metric_name": "accuracy", "metric_value": 0.91}
+        told: dict[str, Any] = {**INPUTS, "metric_name": "accuracy", "metric_value": 0.91}
         runs = [at(n * 2, f"r{n}", **told) for n in range(3)]
         [each] = found(runs, ConfusionKind.SAME_RESULT)
         assert each.why == (
@@ -146,7 +145,7 @@ class TestTheSameResult:
         assert not confusions(runs, as_of=NOW)
 
     def test_an_image_stands_for_code_and_environment(self) -> None:
-        told = {"image": "sha256:1", "config": "f", "data": "d"}
+        told: dict[str, Any] = {"image": "sha256:1", "config": "f", "data": "d"}
         assert found([at(n * 2, f"r{n}", **told) for n in range(3)], ConfusionKind.SAME_RESULT)
 
     @pytest.mark.parametrize("changed", [*INPUTS, "metric_value"])
@@ -168,7 +167,7 @@ class TestTheSameResult:
 
 class TestSetUp:
     def test_the_same_environment_set_up_again_costs_its_repeats(self) -> None:
-        told = {"environment": "env-1", "setup_seconds": 900.0}
+        told: dict[str, Any] = {"environment": "env-1", "setup_seconds": 900.0}
         [each] = found([at(n * 2, f"r{n}", **told) for n in range(3)], ConfusionKind.SETUP_AGAIN)
         assert [piece.hours for piece in each.repeats] == [0.25, 0.25]
         assert each.why == (
