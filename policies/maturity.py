@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from policies.facts import Run, RunOutcome, WorkloadKey
 from policies.history import Attempt, History
@@ -27,6 +28,8 @@ from policies.verdicts import (
     Trend,
     Verdict,
 )
+
+T = TypeVar("T")
 
 ENTERS_AT = 0.68
 STAYS_AT = 0.6
@@ -175,18 +178,16 @@ def unknown_maturity(as_of: datetime) -> Maturity:
     return _maturity(Memory(), key, Attempt("", None, None, None, as_of.timestamp()), as_of)
 
 
-def matching(
-    maturities: Mapping[WorkloadKey, Maturity], key: WorkloadKey | None
-) -> Maturity | None:
-    """The maturity for a key; where the group is told on one side only, the name must be unique."""
+def matching(told: Mapping[WorkloadKey, T], key: WorkloadKey | None) -> T | None:
+    """What is told for a key; where the group is told on one side only, the name must be unique."""
     if key is None:
         return None
-    if key in maturities:
-        return maturities[key]
-    same_name = [other for other in maturities if other.name == key.name]
+    if key in told:
+        return told[key]
+    same_name = [other for other in told if other.name == key.name]
     if len(same_name) != 1 or (key.group is not None and same_name[0].group is not None):
         return None
-    return maturities[same_name[0]]
+    return told[same_name[0]]
 
 
 def _as_known(run: Run, as_of: datetime) -> Iterator[Run]:

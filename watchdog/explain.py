@@ -16,6 +16,7 @@ from policies.verdicts import Maturity
 from watchdog import rows
 from watchdog.bursts import burst_told
 from watchdog.cleaning import clean
+from watchdog.confusion_shown import confusion_lines
 from watchdog.frames import plain
 from watchdog.verdict_changes import subject_of
 from watchdog.workload_spend import spent_told
@@ -299,6 +300,9 @@ def _workload_lines(told: Explanation) -> list[str]:
         for question, evidence in maturity.questions.items()
     )
     found.extend(f"  {line}" for line in _figure_lines(told.workload))
+    if told.workload.confusion:
+        found.append("  confusion:")
+        found.extend(f"  - {line}" for line in confusion_lines(told.workload.confusion))
     if maturity.missing:
         found.append("  still missing:")
         found.extend(f"  - {missing}" for missing in maturity.missing)

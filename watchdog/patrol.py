@@ -33,6 +33,7 @@ from watchdog.conclude import (
     finding_events,
     unmatched_mapping,
 )
+from watchdog.confusion import with_confusion
 from watchdog.costs.remetering import as_well_known
 from watchdog.costs.versions import version_of
 from watchdog.egress import EgressRead, settle_egress, with_egress
@@ -167,6 +168,9 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
         now=now,
     )
     _remember_conclusions(parts.ledger, accounted, kept, now)
+    judged = with_confusion(
+        judged, ledger=parts.ledger, runs=memory.runs, maturities=maturities, now=now
+    )
     egress = settle_egress(
         parts.ledger,
         egress_read,

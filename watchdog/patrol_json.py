@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 from policies.facts import Gap, Machine
 from policies.verdicts import Outcome
+from watchdog.confusion_shown import confusion_json
 from watchdog.json_values import moment, money
 from watchdog.patrol_report import (
     AttributedStorage,
@@ -11,6 +12,7 @@ from watchdog.patrol_report import (
     JudgedMachine,
     MeteredEgress,
     PatrolReport,
+    found_in,
 )
 from watchdog.verdict_changes import VerdictChange
 
@@ -31,6 +33,11 @@ def patrol_json(report: PatrolReport) -> dict[str, object]:
         "gaps": [_gap(each) for each in report.gaps],
         "watched": [asdict(scope) for scope in report.watched],
         "outcomes": [_outcome(each) for each in report.outcomes],
+        "confusion": [
+            {"workload": each.finding.key.name, "group": each.finding.key.group}
+            | confusion_json(each)
+            for each in found_in(report.machines)
+        ],
         "verdict_changes": [_verdict_change(each) for each in report.verdict_changes],
         "backfill": {
             "from": moment(report.backfilled_from),

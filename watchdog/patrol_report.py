@@ -1,12 +1,13 @@
 """What one patrol saw, concluded and did: the value behind the JSON, the table and the alert."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
 from policies.facts import Attribution, EgressMeter, Gap, Machine, Scope, Storage
 from policies.verdicts import Decision, Maturity, Outcome, PhaseNow
+from watchdog.confusion_shown import Found, dearest_findings
 from watchdog.verdict_changes import VerdictChange
 
 
@@ -19,10 +20,22 @@ class JudgedMachine:
     phase: PhaseNow
     maturity: Maturity
     decision: Decision
+    confusion: tuple[Found, ...] = ()
+    """What the exploratory workload that runs on it does again and again."""
 
     @property
     def idle_minutes(self) -> float | None:
         return self.phase.idle_minutes()
+
+
+def found_in(machines: Iterable[JudgedMachine]) -> tuple[Found, ...]:
+    """The confusion of all of them, each workload's once, the dearest first."""
+    by_name = {
+        (each.finding.key, each.finding.name): each
+        for machine in machines
+        for each in machine.confusion
+    }
+    return tuple(dearest_findings(by_name.values()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,8 @@ from policies.track_record import key_of
 from policies.verdicts import Maturity, Trend
 from watchdog import rows
 from watchdog.bursts import RentedBurst, burst_json, rented_burst
+from watchdog.confusion import found_confusion
+from watchdog.confusion_shown import Found, confusion_json
 from watchdog.costs.lines import UNATTRIBUTED
 from watchdog.json_values import moment
 from watchdog.workload_spend import Spent, spent_json, spent_lately
@@ -39,6 +41,8 @@ class Workload:
     spent: Spent | None = None
     """None: it was not asked for."""
     burst: RentedBurst | None = None
+    confusion: tuple[Found, ...] | None = None
+    """What it did again and again; None: it was not asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +94,14 @@ def with_figures(
 ) -> tuple[Workload, ...]:
     """The same workloads with what they burn, and what they wait for at home."""
     spent = spent_lately(ledger, [each.key for each in known.workloads], now=known.now)
+    runs = [run for each in known.workloads for run in known.runs.get(each.key, ())]
+    confusion = found_confusion(ledger, runs, now=known.now)
     return tuple(
-        replace(with_burst(each, known, regions=regions), spent=spent[each.key])
+        replace(
+            with_burst(each, known, regions=regions),
+            spent=spent[each.key],
+            confusion=confusion.get(each.key, ()),
+        )
         for each in known.workloads
     )
 
@@ -203,6 +213,9 @@ def workload_json(workload: Workload) -> dict[str, object]:
         "as_of": moment(maturity.as_of),
         "spent_7d": None if workload.spent is None else spent_json(workload.spent),
         "burst": burst_json(workload.burst),
+        "confusion": None
+        if workload.confusion is None
+        else [confusion_json(each) for each in workload.confusion],
     }
 
 
@@ -225,7 +238,7 @@ def to_frame(found: Sequence[Workload]) -> pd.DataFrame:
 
 
 def _frame_row(workload: Workload) -> dict[str, object]:
-    apart = {"questions", "missing", "trend", "spent_7d", "burst"}
+    apart = {"questions", "missing", "trend", "spent_7d", "burst", "confusion"}
     told = {name: value for name, value in workload_json(workload).items() if name not in apart}
     questions = workload.maturity.questions
     answers = {question.value: evidence.answer.value for question, evidence in questions.items()}

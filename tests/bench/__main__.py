@@ -12,6 +12,7 @@ CHEAP: Mapping[str, Callable[[], object]] = {
     "readings": lambda: readings.main(readings.SIZES[:2]),
 }
 LONG = {
+    "python -m tests.bench.confusion 1000000": "findings of confusion: a minute",
     "python -m tests.bench.agent": "memory, processor and bytes of the agent: a minute",
     "python -m tests.bench.readings": "readings up to 100,000 machines: minutes",
     "python -m tests.bench.custodian": "a patrol against Cloud Custodian, which it installs from"

@@ -25,12 +25,13 @@ OUTCOMES = {
 NAMED_BY = ("experiment", "mainfile", "algo", "env", "map")
 
 
-def sacred_runs(source: Path = SOURCE) -> list[Run]:
+def sacred_runs(source: Path = SOURCE, *, errors: bool = False) -> list[Run]:
+    """`errors`: with the whole text of each error, else with its class alone."""
     with gzip.open(source, "rt", encoding="utf-8", newline="") as lines:
-        return list(_runs(csv.DictReader(lines)))
+        return list(_runs(csv.DictReader(lines), "error" if errors else "error_class"))
 
 
-def _runs(rows: csv.DictReader[str]) -> Iterator[Run]:
+def _runs(rows: csv.DictReader[str], error: str) -> Iterator[Run]:
     for row in rows:
         outcome = OUTCOMES[row["outcome"]]
         yield Run(
@@ -41,7 +42,7 @@ def _runs(rows: csv.DictReader[str]) -> Iterator[Run]:
             ended_at=_end(row),
             outcome=outcome,
             cause=RunCause.USER if outcome is RunOutcome.CANCELLED else None,
-            error=row["error_class"] or None,
+            error=row[error] or None,
             host=row["host"],
             gpus=int(row["gpus"]),
             gpu_model=row["gpu_model"] or None,

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from watchdog.alerts.console_backfill import backfill_section
+from watchdog.alerts.console_confusion import confusion_section
 from watchdog.alerts.console_egress import egress_section
 from watchdog.alerts.console_machines import MachineTable, ranked
 from watchdog.alerts.console_storage import storage_section
@@ -58,6 +59,7 @@ def render(report: PatrolReport) -> tuple[RenderableType, ...]:
         *_machine_section(report),
         *_why_section(report),
         *storage_section(report),
+        *confusion_section(report),
         *_verdict_section(report),
         *_gap_section(report),
         *backfill_section(report),

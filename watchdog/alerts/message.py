@@ -13,6 +13,7 @@ from policies.facts import Gap, Machine
 from policies.verdicts import QUIET, Decision, Phase, Verdict, Wanted
 from watchdog.alerts.monday import cost_until, next_monday
 from watchdog.alerts.wording import counted, hourly, money
+from watchdog.confusion_shown import confusion_told, dearest_findings
 from watchdog.patrol_report import JudgedMachine, PatrolReport
 from watchdog.verdict_changes import VerdictChange
 
@@ -210,7 +211,7 @@ def _line(each: JudgedMachine, at: datetime, monday: datetime) -> AlertLine:
         owner=each.attribution.owner,
         verdict=each.maturity.verdict,
         why=why,
-        evidence=(*_few(evidence), *_prepaid(machine)),
+        evidence=(*_few(evidence), *_prepaid(machine), *_confusion(each)),
     )
 
 
@@ -235,6 +236,15 @@ def _few(evidence: Sequence[str]) -> Sequence[str]:
 def _prepaid(machine: Machine) -> list[str]:
     prepaid = machine.stop_terms.prepaid
     return [] if prepaid is None else [f"already paid ({prepaid}): a stop saves nothing"]
+
+
+def _confusion(each: JudgedMachine) -> list[str]:
+    """The dearest finding of the work on it, in one line; the others are counted."""
+    found = dearest_findings(each.confusion)
+    if not found:
+        return []
+    more = f" (and {len(found) - 1} more: spend-watchdog explain)" if len(found) > 1 else ""
+    return [f"confusion, {confusion_told(found[0])}{more}"]
 
 
 def _headline(
