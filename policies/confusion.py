@@ -28,6 +28,9 @@ STORM = 5
 """Starts that make a storm."""
 APART = timedelta(days=7)
 """A repeat that starts so long after the last one belongs to another finding."""
+MEANWHILE = 20
+"""After so many other runs of the workload it is another story, too: what comes up once in a while
+is a flaw, and no confusion."""
 STORM_APART = timedelta(minutes=10)
 FAST_S = 60.0
 """A failure within a minute: 83 % of the failures in the development histories."""
@@ -128,7 +131,7 @@ class _Watch:
         """The smaller run stands first, as what was known before."""
         kind = ConfusionKind.BIGGER_MACHINE
         before = self._streaks.pop((kind, error), None)
-        if before is None or run.started_at - before.until > APART:
+        if before is None or self._is_past(before, run, APART):
             before = self._add(kind, error, smaller, APART)
             before.since = run.started_at
         self._streaks[kind, error] = before
@@ -157,10 +160,14 @@ class _Watch:
             streak.seconds.append(lead.transfer_s)
             streak.pieces.append(_metered(run, lead.transfer_s, lead, lead.transfer_usd))
 
+    def _is_past(self, streak: Streak, run: Run, apart: timedelta) -> bool:
+        others = self._ended - streak.ended[1] - 1
+        return run.started_at - streak.until > apart or others >= MEANWHILE
+
     def _add(self, kind: ConfusionKind, what: str, run: Run, apart: timedelta) -> Streak:
         """`what` empty: nothing but time holds the streak together, and its first run names it."""
         streak = self._streaks.get((kind, what))
-        if streak is None or run.started_at - streak.until > apart:
+        if streak is None or self._is_past(streak, run, apart):
             named = what or run.run_id
             streak = Streak(kind=kind, what=named, since=run.started_at, until=_end(run))
             streak.ended, streak.won = (self._ended, 0), (self._won, 0)

@@ -71,9 +71,9 @@ def _transfer_again(streak: Streak) -> str:
 def _retry_storm(streak: Streak) -> str:
     longest = timedelta(seconds=max(run.duration_s or 0.0 for run in streak.runs))
     codes = {run.code for run in streak.runs}
-    code = "" if None in codes else f", with {len(codes)} states of the code"
+    code = "" if None in codes else f", with {len(codes)} fingerprints of the code"
     if len(codes) == 1 and code:
-        code = ", the code unchanged"
+        code = ", the code's fingerprint unchanged"
     return (
         f"{len(streak.runs)} starts within {lasting(streak.span)} failed, each after at most"
         f" {lasting(longest)}{code}"

@@ -108,6 +108,12 @@ def test_runs_that_share_a_machine_share_its_time() -> None:
     assert paid(after, prices(EIGHT)) == (16.0, Decimal(64))
 
 
+def test_a_machine_costs_nothing_between_the_runs() -> None:
+    unknown = Rented(id=I1, gpus=None, hourly_usd=Decimal(32))
+    apart = [piece("a", machine_id="i-1"), piece("b", begin=3, machine_id="i-1")]
+    assert paid(apart, prices(unknown)) == (2.0, Decimal(64))
+
+
 def test_a_run_on_two_machines_costs_both() -> None:
     other = Rented(id="aws:1:us-east-1:i-2", gpus=8, hourly_usd=Decimal(8))
     assert paid([piece(gpus=16, machine_id="i-1;i-2")], prices(EIGHT, other)) == (16.0, Decimal(40))

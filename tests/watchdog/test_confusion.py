@@ -92,6 +92,7 @@ def test_an_older_run_that_comes_to_light_does_not_make_a_second_finding(ledger:
 
 def test_what_ended_long_ago_is_no_news_and_is_explained_all_the_same(ledger: Ledger) -> None:
     fails(ledger, *(24 * 60 + n * 2 for n in range(4)))
+    fails(ledger, 3, prefix="other", error="TypeError: a new one")
     report = passed(ledger)
     assert events(ledger) == []
     assert report.machines[0].confusion == ()
@@ -104,6 +105,8 @@ def test_a_patrol_shows_it_beside_the_machine_of_exploratory_work(ledger: Ledger
     report = passed(ledger, tags={"spend-watchdog:workload": "llama"})
     [each] = report.machines[0].confusion
     assert each.finding.count == 3
+    passed(ledger, at=NOW + timedelta(minutes=1), tags={"spend-watchdog:workload": "llama"})
+    assert len(events(ledger, "raw_events")) == 1, "what is shown again is not written again"
 
     [told] = json.loads(json.dumps(patrol_json(report)))["confusion"]
     assert (told["workload"], told["kind"], told["count"]) == ("llama", "same_error", 3)

@@ -48,8 +48,14 @@ def test_each_hour_is_given_once() -> None:
     rows = [hour(0, transfer=0.5), hour(3, transfer=0.25)]
     leads = leads_of([at(1, 2, "a"), at(4, 1, "b")], rows, MACHINES)
     assert [leads[name].transfer_s for name in "ab"] == [1800.0, 900.0]
-    together = leads_of([at(1, 2, "a"), at(1, 2, "b")], rows[:1], MACHINES)
+    together = leads_of([at(0, 2, "a"), at(0, 2, "b")], rows[:1], MACHINES)
     assert [together[name].transfer_s for name in "ab"] == [1800.0, None]
+
+
+def test_what_was_before_the_run_before_belongs_to_that_one() -> None:
+    first = at(0.5, 1, "a", setup_seconds=0.0)
+    leads = leads_of([first, at(2, 1, "b", setup_seconds=0.0)], [hour(0, transfer=1)], MACHINES)
+    assert [leads[name].transfer_s for name in "ab"] == [1800.0, None]
 
 
 def test_what_a_run_moves_while_it_computes_is_not_before_it() -> None:
