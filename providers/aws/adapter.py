@@ -157,9 +157,14 @@ class AwsProvider:
         return self._egress.read(_of_ec2(machines), scopes, window)
 
     def look(self, machine: Machine) -> Looked | Gap | None:
+        if is_sagemaker(machine):
+            why = f"{machine.native_id} is SageMaker's: only its own API may end it"
+            return Gap(provider="aws", what="stop", why=why, resource=machine.id)
         return self._stopper.look(machine)
 
     def stop(self, machine: Machine) -> StopAnswer:
+        if is_sagemaker(machine):
+            return StopAnswer(result="refused", why="it is SageMaker's, no EC2 instance")
         return self._stopper.stop(machine)
 
     def price(self, machine: Machine) -> Price:
