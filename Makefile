@@ -20,7 +20,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m tests.bench
 
 lock: $(VENV)/.dev
-	$(BIN)/uv pip compile pyproject.toml --extra demo --group dev --python-version 3.11 \
+	$(BIN)/uv pip compile pyproject.toml --extra demo --extra gcp --extra azure --group dev --python-version 3.11 \
 		--universal --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
 
 $(VENV)/.demo: pyproject.toml
