@@ -72,6 +72,8 @@ class AwsSettings(_Section):
     """CloudWatch namespaces in which the agent's GPU metrics may lie."""
     sagemaker: bool = True
     """Whether notebooks, Studio apps, jobs, endpoints and warm pools of SageMaker are looked at."""
+    stop_role: str | None = Field(default=None, pattern=r"^arn:[\w-]+:iam::\d{12}:role/\S+$")
+    """The role that may stop, taken only where there is something to stop; None: the patrol's."""
 
 
 class LocalSettings(_Section):
@@ -192,6 +194,8 @@ class Settings(BaseSettings):
     act: bool = False
     act_from_local_ledger: bool = False
     heartbeat_url: str | None = None
+    second_channel_url: str | None = None
+    """Gets `{"text": …}` by POST when alerts have not arrived for an hour."""
     slack: SlackSettings = SlackSettings()
     aws: AwsSettings = AwsSettings()
     local: LocalSettings = LocalSettings()

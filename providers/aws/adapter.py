@@ -76,11 +76,13 @@ class AwsProvider:
         session: boto3.Session | None = None,
         limits: Limits | None = None,
         prices_endpoint: str | None = None,
+        stop_role: str | None = None,
         clock: Callable[[], datetime] = _now,
     ) -> None:
         """`regions` None: every enabled one. `sagemaker`: whether what it runs is looked at.
 
-        `prices_endpoint`: where the price list is asked. Raises `ProviderUnavailable` without
+        `prices_endpoint`: where the price list is asked. `stop_role`: the ARN of the role that may
+        stop; None: the credentials' own. Raises `ProviderUnavailable` without
         credentials.
         """
         endpoints = {"pricing": prices_endpoint} if prices_endpoint else {}
@@ -94,7 +96,11 @@ class AwsProvider:
         self._sagemaker_usage = SageMakerUsage(session=self._session, usage=self._usage)
         self._storage = StorageReader(self._session)
         self._stopper = InstanceStopper(
-            session=self._session, inventory=self._inventory, usage=self._usage, clock=clock
+            session=self._session,
+            inventory=self._inventory,
+            usage=self._usage,
+            clock=clock,
+            role=stop_role,
         )
         self._egress = EgressReader(session=self._session, clock=clock)
 

@@ -46,6 +46,12 @@ STOP_PERMISSIONS = (
     ("ec2:StopInstances", "stop a machine after a warning"),
 )
 """Needed besides by a patrol that acts. A role of its own, limited by tag, has them."""
+FUNCTION_PERMISSIONS = (
+    ("sts:AssumeRole", "take the stop role, where one is set"),
+    ("ssm:GetParameter", "read settings that lie in Parameter Store"),
+    ("secretsmanager:GetSecretValue", "read settings that lie in Secrets Manager"),
+)
+"""Needed besides by a function whose settings point at them; each on what it names alone."""
 ALLOW_TAG = "spend-watchdog"
 EXCLUSION_TAG = "spend-watchdog:protected"
 
