@@ -55,6 +55,7 @@ class Actor:
     providers: Sequence[Inventory]
     limits: Limits
     patrol_id: str
+    """Who acts: a patrol, or whoever gave an order."""
     now: datetime
     outcomes: list[Outcome] = field(default_factory=list)
     gaps: dict[Gap, None] = field(default_factory=dict)
@@ -331,22 +332,30 @@ class Actor:
             why = f"nobody could be told that it is stopped: {shown.why}"
             self._outcome(each, "stop", Result.FAILED, why)
             return
-        claimed = self._write(log, kept, EventKind.STOP_INTENDED)
+        self._carried_out(log, each, kept)
+
+    def _carried_out(self, log: IncidentLog, each: JudgedMachine, kept: Kept, **order: str) -> None:
+        """The claim, the stop, and what became of it. `order`: what a person said who ordered it,
+        which stands in each of these events.
+        """
+        claimed = self._write(log, kept, EventKind.STOP_INTENDED, **order)
         if claimed is None:
-            self._outcome(each, "stop", Result.OVERTAKEN, "another patrol is stopping it")
+            self._outcome(each, "stop", Result.OVERTAKEN, "somebody else is stopping it")
             return
         answer = self._stopped(each.machine)
         result = Result(answer.result)
+        told = {**order, "why": answer.why}
         if result in {Result.STOPPED, Result.REQUESTED}:
-            done = self._write(log, claimed, EventKind.STOPPED, why=answer.why, result=result)
+            done = self._write(log, claimed, EventKind.STOPPED, **told, result=result)
             stage = Stage.STOPPED
         elif result is Result.GONE:
-            done, stage = self._write(log, claimed, EventKind.CLOSED, why=answer.why), Stage.OVER
+            done, stage = self._write(log, claimed, EventKind.CLOSED, **told), Stage.OVER
         else:
-            done = self._write(log, claimed, EventKind.STOP_FAILED, why=answer.why, result=result)
+            done = self._write(log, claimed, EventKind.STOP_FAILED, **told, result=result)
             stage = Stage.NOT_STOPPED
         self._outcome(each, "stop", result, answer.why)
-        self._show(each, done or claimed, stage, answer.why)
+        why = f"{answer.why}, by order of {self.patrol_id}" if order else answer.why
+        self._show(each, done or claimed, stage, why)
 
     def _stopped(self, machine: Machine) -> StopAnswer:
         stopper = self._stopper(machine)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from providers.prometheus.usage import PrometheusUsage
     from watchdog.actions import Acting
     from watchdog.alerts.delivery import Notifier
+    from watchdog.alerts.incident_news import IncidentChannel
     from watchdog.gather import Progress
     from watchdog.ledger.store import Ledger
     from watchdog.settings import Settings
@@ -120,21 +121,35 @@ def parts_of(settings: Settings, *, alerts: bool, progress: Progress, act: bool 
     )
 
 
-def acting_of(settings: Settings, policy: Policy, providers: Sequence[Inventory]) -> Acting | None:
-    """What it takes to act; None where the policy only observes. Raises where it must not."""
-    from watchdog.actions import Acting  # noqa: PLC0415 - heavy, and not for --help
-    from watchdog.alerts.slack import incident_channels_from  # noqa: PLC0415
-    from watchdog.settings import SettingsError  # noqa: PLC0415
+def incident_channels_of(settings: Settings) -> tuple[IncidentChannel, ...]:
+    """The channels that show incidents; with buttons where something answers them."""
+    from watchdog.alerts.slack import incident_channels_from  # noqa: PLC0415 - the SDK is heavy
 
-    if policy.mode != "act":
-        return None
     slack = settings.slack
-    channels = incident_channels_from(
+    return incident_channels_from(
         token=slack.token.get_secret_value() if slack.token else None,
         channel=slack.channel,
         webhook_url=slack.webhook_url.get_secret_value() if slack.webhook_url else None,
         api_url=slack.api_url,
+        buttons=bool(slack.app_token or slack.signing_secret),
     )
+
+
+def parts_for_order(settings: Settings, machine: str, progress: Progress) -> Parts:
+    """What it takes to look at one machine, by its id, and at nothing farther than its region."""
+    provider, _, region, *_ = machine.split(":")
+    narrowed = settings.model_copy(update={"providers": (provider,), "regions": (region,)})
+    return parts_of(narrowed, alerts=False, progress=progress)
+
+
+def acting_of(settings: Settings, policy: Policy, providers: Sequence[Inventory]) -> Acting | None:
+    """What it takes to act; None where the policy only observes. Raises where it must not."""
+    from watchdog.actions import Acting  # noqa: PLC0415 - heavy, and not for --help
+    from watchdog.settings import SettingsError  # noqa: PLC0415
+
+    if policy.mode != "act":
+        return None
+    channels = incident_channels_of(settings)
     if not channels:
         raise SettingsError(
             "--act needs a channel that people read: set slack.token and slack.channel,"

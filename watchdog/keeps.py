@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from policies.facts import Machine
+from policies.vetoes import FOR_GOOD
 from watchdog import rows
 from watchdog.attribution import own_tag
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 KIND = "keep"
 TAG = "keep-until"
-FOR_GOOD = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from policies.vetoes import FOR_GOOD
 from tests.builders import NOW, machine
 from watchdog import rows
 from watchdog.cli.main import app
-from watchdog.keeps import FOR_GOOD, keep_of, keeps_of
+from watchdog.keeps import keep_of, keeps_of
 from watchdog.ledger.store import Ledger
 
 
