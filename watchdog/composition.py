@@ -10,18 +10,21 @@ from typing import TYPE_CHECKING
 from policies.facts import Gap
 from policies.pack_names import PACKS
 from policies.rules import Policy, PolicyError, load_pack, load_policy
-from providers.base import Inventory, ProviderUnavailable
+from providers.base import Inventory, ProviderUnavailable, WritesKeeps
 from providers.registry import available
 from watchdog.ledger.tidying import LedgerCare
 from watchdog.mapping import NO_MAPPING, MappingError, WorkloadMapping, load_mapping
 from watchdog.patrol import Parts
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from providers.prometheus.usage import PrometheusUsage
     from watchdog.actions import Acting
     from watchdog.alerts.delivery import Notifier
     from watchdog.alerts.incident_news import IncidentChannel
     from watchdog.gather import Progress
+    from watchdog.keeps import KeepWriter
     from watchdog.ledger.store import Ledger
     from watchdog.settings import Settings
 
@@ -135,11 +138,30 @@ def incident_channels_of(settings: Settings) -> tuple[IncidentChannel, ...]:
     )
 
 
+def keep_writer_of(settings: Settings) -> KeepWriter:
+    """Writes keeps onto machines, with the credentials that are here."""
+
+    def write(machine: str, until: datetime) -> str | None:
+        name = machine.split(":", 1)[0]
+        provider = available(_only(settings, machine))[name]
+        if isinstance(provider, ProviderUnavailable):
+            return str(provider)
+        if not isinstance(provider, WritesKeeps):
+            return f"this version writes no tags on {name}"
+        return provider.write_keep(machine, until)
+
+    return write
+
+
 def parts_for_order(settings: Settings, machine: str, progress: Progress) -> Parts:
     """What it takes to look at one machine, by its id, and at nothing farther than its region."""
+    return parts_of(_only(settings, machine), alerts=False, progress=progress)
+
+
+def _only(settings: Settings, machine: str) -> Settings:
+    """The same, for the provider and the region of one machine alone."""
     provider, _, region, *_ = machine.split(":")
-    narrowed = settings.model_copy(update={"providers": (provider,), "regions": (region,)})
-    return parts_of(narrowed, alerts=False, progress=progress)
+    return settings.model_copy(update={"providers": (provider,), "regions": (region,)})
 
 
 def acting_of(settings: Settings, policy: Policy, providers: Sequence[Inventory]) -> Acting | None:

@@ -160,6 +160,7 @@ def _machine(machines: Sequence[rows.Row], subject: str) -> rows.Row | None:
         if row["id"] == subject:
             return row
     fitting = [row for row in machines if subject in {row["name"], _native_id(row)}]
+    fitting = [row for row in fitting if row["state"] != "terminated"] or fitting
     if len(fitting) > 1:
         ids = ", ".join(str(row["id"]) for row in fitting)
         raise UnknownSubject(f"{subject} names {len(fitting)} machines; say which by id: {ids}")

@@ -2,10 +2,12 @@
 
 import pytest
 
-from providers.aws.permissions import PERMISSIONS, STOP_PERMISSIONS
+from providers.aws.permissions import KEEP_PERMISSIONS, PERMISSIONS, STOP_PERMISSIONS
 from tests.providers.aws.sdk_calls import sdk_calls
 
-DECLARED = frozenset(permission for permission, _ in (*PERMISSIONS, *STOP_PERMISSIONS))
+DECLARED = frozenset(
+    permission for permission, _ in (*PERMISSIONS, *STOP_PERMISSIONS, *KEEP_PERMISSIONS)
+)
 
 
 def test_every_call_of_the_sdk_is_covered_by_the_table() -> None:
