@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from watchdog.actions import Acting
     from watchdog.alerts.delivery import Notifier
     from watchdog.alerts.incident_news import IncidentChannel
+    from watchdog.answering import Answering
     from watchdog.gather import Progress
     from watchdog.keeps import KeepWriter
     from watchdog.ledger.store import Ledger
+    from watchdog.orders import Order, Ordered
     from watchdog.settings import Settings
 
 
@@ -135,6 +137,36 @@ def incident_channels_of(settings: Settings) -> tuple[IncidentChannel, ...]:
         webhook_url=slack.webhook_url.get_secret_value() if slack.webhook_url else None,
         api_url=slack.api_url,
         buttons=bool(slack.app_token or slack.signing_secret),
+    )
+
+
+def answering_of(settings: Settings) -> Answering:
+    """What answers presses of buttons. Raises where Slack is not set up for it."""
+    from watchdog.actions import Acting  # noqa: PLC0415 - heavy, and not for --help
+    from watchdog.alerts.slack_replies import SlackReplies  # noqa: PLC0415
+    from watchdog.alerts.slack_settings import api_base, token_of  # noqa: PLC0415
+    from watchdog.answering import Answering  # noqa: PLC0415
+    from watchdog.orders import carried_out  # noqa: PLC0415
+    from watchdog.settings import SettingsError  # noqa: PLC0415
+
+    if settings.slack.token is None:
+        raise SettingsError(
+            "slack.token: not set, and only the bot itself can update its messages"
+            " (SPEND_WATCHDOG_SLACK__TOKEN)"
+        )
+    token = token_of(settings.slack.token.get_secret_value())
+    channels = incident_channels_of(settings)
+
+    def order(given: Order, now: datetime) -> Ordered:
+        parts = parts_for_order(settings, given.machine, lambda _: None)
+        return carried_out(parts, Acting(channels=channels), given, now=now)
+
+    return Answering(
+        ledger=open_ledger(settings),
+        replies=SlackReplies(token, api_base(settings.slack.api_url)),
+        order=order,
+        write_keep=keep_writer_of(settings),
+        allowed=settings.slack.allowed_users,
     )
 
 

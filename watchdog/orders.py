@@ -7,7 +7,7 @@ Every other veto holds unless it is overridden by its name, and then it stands i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -69,6 +69,8 @@ class Ordered:
     final: tuple[Veto, ...] = ()
     """Those among them that nobody can override."""
     overridden: tuple[Veto, ...] = ()
+    shown: bool = False
+    """Whether it was carried out as far as the cloud, and the incident's message says how."""
 
     @property
     def done(self) -> bool:
@@ -103,7 +105,8 @@ class Orderly(Actor):
         self._carried_out(log, each, kept, **self._detail())
         self._mirror(self._touched)
         (outcome,) = self.outcomes
-        return self._told(outcome.result, outcome.why)
+        shown = outcome.result is not Result.OVERTAKEN
+        return replace(self._told(outcome.result, outcome.why), shown=shown)
 
     def _refusal(self, each: JudgedMachine) -> Ordered | None:
         """The fresh look, and what it finds against the order; None: nothing."""
