@@ -68,12 +68,15 @@ class SocketListener:
     _heard: Queue[Payload] = field(default_factory=Queue, repr=False)
 
     def run(self, answer: Callable[[Payload], None], *, ended: Callable[[], bool]) -> None:
-        """Answer presses until `ended`. Raises `SocketModeError` where Slack refuses the token."""
+        """Answer presses until `ended`, and those that were acknowledged by then.
+
+        Raises `SocketModeError` where Slack refuses the token.
+        """
         client = self._client()
         try:
             _connect(client)
             self.notice("listening to Slack; Ctrl-C ends it")
-            while not ended():
+            while not ended() or not self._heard.empty():
                 with suppress(Empty):
                     answer(self._heard.get(timeout=WAIT_S))
         finally:
