@@ -6,7 +6,6 @@ patrol that is killed anywhere leaves behind what the next one needs to go on.
 
 from __future__ import annotations
 
-import json
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -27,7 +26,7 @@ from watchdog.alerts.delivery import Delivery
 from watchdog.alerts.incident_news import IncidentChannel, Stage, news_of
 from watchdog.alerts.message import dearest_first
 from watchdog.keeps import Keep, keep_of, keeps_of
-from watchdog.ledger.incidents import IncidentLog, Kept
+from watchdog.ledger.incidents import IncidentLog, Kept, event_rows
 from watchdog.patrol_report import JudgedMachine
 
 if TYPE_CHECKING:
@@ -410,18 +409,9 @@ class Actor:
         self.ledger.append(
             "events",
             [
-                {
-                    "subject": kept.key,
-                    "n": f"{event.n:04d}",
-                    "at": event.at,
-                    "kind": event.kind.value,
-                    "machine": machine,
-                    "boot": kept.incident.boot,
-                    "detail_json": json.dumps({"by": event.by, **event.detail}),
-                    "observed_at": event.at,
-                }
-                for machine, kept in incidents.items()
-                for event in kept.events
+                row
+                for kept in incidents.values()
+                for event, row in zip(kept.events, event_rows(kept), strict=True)
                 if event.n > mirrored.get(kept.key, -1)
             ],
         )
