@@ -141,7 +141,7 @@ class ReadsCommitments(Inventory, Protocol):
 @runtime_checkable
 class PricesStopped(Inventory, Protocol):
     def stopped_hourly_usd(self, machine: Machine, storage: Sequence[Storage]) -> Decimal | None:
-        """An hour of what stays of a stopped machine; `storage`: all that its scope holds."""
+        """An hour of what stays of a stopped machine; `storage`: all that is attached to it."""
 
 
 @runtime_checkable

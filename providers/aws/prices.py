@@ -49,14 +49,10 @@ def stopped_hourly_usd(
 ) -> Decimal | None:
     """An hour of its disks and elastic addresses, a month being 730 hours; None where unknown.
 
-    `storage`: everything that its region was seen to hold. An address that is no elastic one is
-    given back when the machine stops.
+    `storage`: everything that was seen attached to it. An address that is no elastic one is given
+    back when the machine stops.
     """
-    months = [
-        each.monthly_cost_usd
-        for each in storage
-        if each.kind == "volume" and each.attached_to == machine.id
-    ]
+    months = [each.monthly_cost_usd for each in storage if each.kind == "volume"]
     months += [address_meter(machine.region).month_usd] * addresses
     known = [usd for usd in months if usd is not None]
     return sum(known, Decimal(0)) / HOURS_A_MONTH if len(known) == len(months) else None

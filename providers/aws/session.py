@@ -10,9 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -20,9 +18,10 @@ import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
-from botocore.utils import parse_timestamp
 
+from providers.aws import metric_answers
 from providers.aws.errors import AWS_ERRORS, DeadlinePassed
+from providers.aws.times import moment
 from providers.base import ProviderUnavailable
 
 T = TypeVar("T")
@@ -140,6 +139,7 @@ class AwsSession:
             config=config,
         )
         client.meta.events.register("before-send.*.*", self._before_send)
+        client.meta.events.register(metric_answers.EVENT, metric_answers.take)
         return client
 
     def _before_send(self, event_name: str, **_: object) -> None:
@@ -216,19 +216,3 @@ def _require_credentials(session: boto3.Session) -> None:
             "no AWS credentials were found: set AWS_PROFILE, run `aws sso login`, or set "
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
-
-
-@lru_cache(maxsize=65536)
-def moment(value: str | float) -> datetime:
-    """A time in an answer, in UTC.
-
-    botocore's own parser takes 12 µs a time and answers in local time; metric answers repeat the
-    same few thousand times millions of times over.
-    """
-    if isinstance(value, (int, float)):
-        return datetime.fromtimestamp(value, UTC)
-    try:
-        told = datetime.fromisoformat(value)
-    except ValueError:
-        told = parse_timestamp(value)
-    return told.astimezone(UTC) if told.tzinfo else told.replace(tzinfo=UTC)
