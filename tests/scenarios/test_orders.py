@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from policies.ladder import EventKind
 from policies.rules import load_policy
 from policies.verdicts import Result, Veto
 from providers.aws.adapter import AwsProvider
@@ -205,8 +206,6 @@ def test_a_fresh_claim_of_a_patrol_is_left_to_it_and_an_old_one_is_taken_over(de
     desk.patrol()
     log = IncidentLog(desk.ledger)
     (kept,) = log.of(desk.id(machine))
-    from policies.ladder import EventKind  # noqa: PLC0415
-
     log.write(kept, EventKind.STOP_INTENDED, "patrol-1", desk.now, {})
     early = desk.order(machine)
     assert (early.result, early.why) == (Result.OVERTAKEN, "patrol-1 is stopping it")
@@ -232,3 +231,19 @@ def test_a_stop_by_order_is_nobodys_regret(desk: Desk) -> None:
     desk.patrol(acting=False)
     desk.order(machine)
     assert desk.ledger.rows("stops", since=desk.now - timedelta(days=1)) == []
+
+
+def test_an_order_that_was_killed_after_its_stop_is_finished_by_the_next_patrol(desk: Desk) -> None:
+    machine = desk.machine("trainer-1")
+    desk.quiet(machine)
+    desk.patrol()
+    log = IncidentLog(desk.ledger)
+    (kept,) = log.of(desk.id(machine))
+    log.write(kept, EventKind.STOP_INTENDED, "ana", desk.now, {"ordered": "command"})
+    desk.aws.client("ec2").stop_instances(InstanceIds=[machine])
+    assert results(desk.patrol(after=timedelta(minutes=15))) == [("stop", "stopped")]
+    (stopped,) = [e for e in desk.history(machine) if e["kind"] == "stopped" and "incident" in e]
+    assert stopped["why"] == "seen stopped; ana did not say so"
+    desk.aws.forget_calls()
+    assert results(desk.patrol()) == []
+    assert "ec2:StopInstances" not in desk.aws.calls

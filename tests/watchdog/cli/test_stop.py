@@ -95,6 +95,24 @@ def test_a_refusal_is_one_line_that_says_how_to_override(
     assert (done.code, "against kept: it is kept until" in done.out) == (0, True)
 
 
+def test_a_keep_stands_on_the_machine_and_ends_there_too(
+    shell: Shell, aws: AwsServer, idle: str
+) -> None:
+    kept = shell("keep", idle, "--for", "2h", "--by", "bob", "--json").json
+    assert (kept["tag_written"], kept["tag_why"]) == (True, None)
+    assert tag(aws, idle) == kept["until"]
+    ended = shell("keep", idle, "--end", "--by", "bob", "--json").json
+    assert tag(aws, idle) == ended["until"]
+    assert shell("stop", idle, "--yes", "--json").json["result"] == "stopped"
+
+
+def tag(aws: AwsServer, machine: str) -> str:
+    found = aws.client("ec2", REGION).describe_instances(InstanceIds=[machine])
+    tags: Any = found["Reservations"][0]["Instances"][0]["Tags"]
+    (value,) = [each["Value"] for each in tags if each["Key"] == "spend-watchdog:keep-until"]
+    return str(value)
+
+
 def test_on_a_terminal_it_asks_first(shell: Shell, aws: AwsServer, idle: str) -> None:
     assert _typed(shell, b"n\n").returncode == 1
     assert state(aws, idle) == "running"
