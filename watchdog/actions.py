@@ -271,9 +271,10 @@ class Actor:
         why: str,
         *,
         stop_at: datetime | None = None,
+        ordered_by: str | None = None,
     ) -> Delivery:
         """One channel that a person reads is enough; the others' failures are gaps."""
-        news = news_of(each, kept.key, stage, why, stop_at=stop_at)
+        news = news_of(each, kept.key, stage, why, stop_at=stop_at, ordered_by=ordered_by)
         arrived: Delivery | None = None
         failures = []
         for channel in self.acting.channels:
@@ -353,8 +354,8 @@ class Actor:
             done = self._write(log, claimed, EventKind.STOP_FAILED, **told, result=result)
             stage = Stage.NOT_STOPPED
         self._outcome(each, "stop", result, answer.why)
-        why = f"{answer.why}, by order of {self.patrol_id}" if order else answer.why
-        self._show(each, done or claimed, stage, why)
+        ordered_by = self.patrol_id if order else None
+        self._show(each, done or claimed, stage, answer.why, ordered_by=ordered_by)
 
     def _stopped(self, machine: Machine) -> StopAnswer:
         stopper = self._stopper(machine)

@@ -59,7 +59,7 @@ class Answering:
         against = refusal(press, self.allowed)
         if against is None:
             self.ledger.fold_inbox()
-            against = self._outdated(press)
+            against = self._outdated(press, self._incident(press))
         if against is not None:
             return self._whispered(press, f"Nothing was done: {against}.")
         match press.button:
@@ -70,17 +70,19 @@ class Answering:
             case _:
                 return self._kept(press)
 
-    def _outdated(self, press: Press) -> str | None:
-        """Why the message is about something that is over; None: it is not."""
+    def _incident(self, press: Press) -> Kept | None:
         known = IncidentLog(self.ledger).of(press.machine)
-        found = [kept for kept in known if kept.key == press.incident]
-        if not found:
+        return next((kept for kept in known if kept.key == press.incident), None)
+
+    def _outdated(self, press: Press, kept: Kept | None) -> str | None:
+        """Why the message is about something that is over; None: it is not."""
+        if kept is None:
             return "this ledger knows nothing of that message's incident"
-        ended = _ended(found[0])
+        ended = _ended(kept)
         if ended is not None:
             return f"this message is about an earlier pause, which is over: {ended}"
         row = self._machine(press)
-        if row is not None and row["boot"] != found[0].incident.boot:
+        if row is not None and row["boot"] != kept.incident.boot:
             return "this message is about an earlier pause: the machine was started again since"
         if row is not None and row["state"] != RUNNING:
             return f"the machine is {row['state']}"
@@ -107,6 +109,9 @@ class Answering:
         if not self._first(press):
             return f"{press.by}: told again by Slack, answered already"
         status = f"Kept until {until:%Y-%m-%d %H:%M} UTC by {press.user_name}."
+        kept = self._incident(press)
+        if kept is not None and (kept.incident.intended_at is not None or not kept.incident.open):
+            status += " A stop had begun before that, and may have been made."
         why = self.write_keep(press.machine, until)
         if why is not None:
             status += f" It holds in this ledger; the tag on the machine was not written: {why}"
@@ -135,6 +140,7 @@ class Answering:
     def _stopped(self, press: Press, now: datetime) -> str:
         if not self._first(press):
             return f"{press.by}: told again by Slack, answered already"
+        self.replies.whisper(press, "Looking at it now; what becomes of it stands in the message.")
         done = self.order(Order(machine=press.machine, by=press.by, via="slack"), now)
         if done.shown:
             return f"{press.by}: {press.machine}: {done.result.value}, {done.why}"

@@ -82,7 +82,7 @@ Confirm = Callable[[JudgedMachine, Sequence[Veto]], bool]
 
 
 @dataclass(slots=True, kw_only=True)
-class Orderly(Actor):
+class OrderActor(Actor):
     """Carries out one order. It raises only where the ledger cannot be written."""
 
     order: Order
@@ -225,7 +225,7 @@ def _carried_out(
     if not each.machine.running:
         result, why = _not_running(each.machine)
         return Ordered(order=order, result=result, why=why)
-    actor = Orderly(
+    actor = OrderActor(
         acting=acting,
         ledger=parts.ledger,
         providers=parts.providers,

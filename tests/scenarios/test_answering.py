@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from policies.ladder import EventKind
 from policies.rules import load_policy
 from providers.aws.adapter import AwsProvider
 from tests.fake_slack import CHANNEL_ID, TOKEN, TS, FakeSlack, refusing
@@ -173,7 +174,8 @@ def test_stop_now_stops_without_waiting_and_shows_it_in_place(team: Team) -> Non
     machine = team.warned()
     team.press(machine, "stop_now")
     assert team.state(machine) == "stopped"
-    assert "was stopped" in team.says() or "was stopped" in str(team.shown["text"])
+    assert "trainer-1 was stopped by order of ana" in str(team.shown["text"])
+    assert team.slack.whispers == ["Looking at it now; what becomes of it stands in the message."]
     assert team.buttons == []
     assert "by order of ana (Slack U0ANA)" in team.thread[-1]
     (stopped,) = team.events(machine, "stopped")
@@ -240,6 +242,15 @@ def test_a_shorter_keep_does_not_end_a_longer_one(team: Team) -> None:
     team.press(machine, "keep_2h", at=team.now + timedelta(minutes=5))
     keep = keeps_of(team.ledger)[team.id(machine)]
     assert keep.until == team.now + timedelta(hours=24)
+
+
+def test_a_keep_that_comes_after_a_stop_began_says_so(team: Team) -> None:
+    machine = team.warned()
+    (kept,) = IncidentLog(team.ledger).of(team.id(machine))
+    IncidentLog(team.ledger).write(kept, EventKind.STOP_INTENDED, "patrol-1", team.now, {})
+    team.press(machine, "keep_2h")
+    assert "A stop had begun before that, and may have been made." in team.says()
+    assert team.id(machine) in keeps_of(team.ledger)
 
 
 def test_a_message_of_an_earlier_pause_is_refused_politely(team: Team) -> None:
