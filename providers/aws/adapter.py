@@ -31,7 +31,7 @@ from providers.aws.keep_tags import write_keep
 from providers.aws.lifecycle import ATTEMPTS, NEEDS, WHAT, RegionHistory, region_history
 from providers.aws.permissions import read_only_policy
 from providers.aws.price_list import read_prices
-from providers.aws.prices import price_list, price_of, stopped_hourly_usd
+from providers.aws.prices import managed_prices, price_list, price_of, stopped_hourly_usd
 from providers.aws.probes import probes
 from providers.aws.sagemaker import SageMakerReader
 from providers.aws.sagemaker_machines import is_sagemaker
@@ -180,6 +180,8 @@ class AwsProvider:
 
     def use_prices(self, prices: Sequence[ListPrice]) -> None:
         self._inventory.listed = price_list(prices)
+        if self._sagemaker is not None:
+            self._sagemaker.listed = managed_prices(prices)
 
     def spot_market(self, machine: Machine) -> SpotMarket | None:
         return market_of(machine, self._inventory.tenancies.get(machine.id, "default"))
