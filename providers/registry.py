@@ -26,6 +26,7 @@ ABILITIES = (
     ("storage", "storage"),
     ("egress", "egress"),
     ("stop", "stop"),
+    ("tag keeps", "write_keep"),
 )
 """What a provider can do, and the method of `providers.base` that does it."""
 

@@ -27,6 +27,7 @@ from providers.aws.commitments import questions, read_commitments
 from providers.aws.egress import EgressReader
 from providers.aws.errors import gap_from
 from providers.aws.inventory import InventoryReader
+from providers.aws.keep_tags import write_keep
 from providers.aws.lifecycle import ATTEMPTS, NEEDS, WHAT, RegionHistory, region_history
 from providers.aws.permissions import read_only_policy
 from providers.aws.price_list import read_prices
@@ -172,6 +173,9 @@ class AwsProvider:
         if is_sagemaker(machine):
             return StopAnswer(result="refused", why="it is SageMaker's, no EC2 instance")
         return self._stopper.stop(machine)
+
+    def write_keep(self, machine: str, until: datetime) -> str | None:
+        return write_keep(self._session, machine, until)
 
     def price(self, machine: Machine) -> Price:
         """The listing prices each machine, for it also sees tenancy; others by their facts."""

@@ -52,7 +52,12 @@ FUNCTION_PERMISSIONS = (
     ("secretsmanager:GetSecretValue", "read settings that lie in Secrets Manager"),
 )
 """Needed besides by a function whose settings point at them; each on what it names alone."""
+KEEP_PERMISSIONS = (
+    ("ec2:CreateTags", "write a keep onto the machine, so that every ledger sees it"),
+)
+"""Needed only by whoever keeps machines. A role of its own has it, for that one tag's key."""
 ALLOW_TAG = "spend-watchdog"
+KEEP_TAG = "spend-watchdog:keep-until"
 EXCLUSION_TAG = "spend-watchdog:protected"
 
 GRANTED_BY = {
@@ -102,6 +107,22 @@ def stop_policy(*, by_exclusion: bool = False) -> dict[str, Any]:
                 "Resource": "arn:aws:ec2:*:*:instance/*",
                 "Condition": excluded if by_exclusion else allowed,
             },
+        ],
+    }
+
+
+def keep_policy() -> dict[str, Any]:
+    """The IAM policy of keeps that are written onto machines: one tag key on instances, no more."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "SpendWatchdogWritesKeeps",
+                "Effect": "Allow",
+                "Action": [permission for permission, _ in KEEP_PERMISSIONS],
+                "Resource": "arn:aws:ec2:*:*:instance/*",
+                "Condition": {"ForAllValues:StringEquals": {"aws:TagKeys": [KEEP_TAG]}},
+            }
         ],
     }
 

@@ -25,6 +25,7 @@ REFUSED = frozenset({"OperationNotPermitted", "UnsupportedOperation", *DENIED})
 vain until a person changes something."""
 STOP, LIST = "ec2:StopInstances", "ec2:DescribeInstances"
 PROTECTION = "ec2:DescribeInstanceAttribute"
+PROTECTION_NAME = "EC2's stop protection (disableApiStop)"
 ON_ITS_WAY = {
     MachineState.STOPPED: StopAnswer(result="stopped", why="it is stopped"),
     MachineState.STOPPING: StopAnswer(result="requested", why="it is stopping"),
@@ -65,8 +66,13 @@ class InstanceStopper:
         except AWS_ERRORS as error:
             return self._gap(error, machine, PROTECTION)
         terms = seen.stop_terms
-        if protected and terms.protected is None:
-            terms = replace(terms, protected="EC2's stop protection (disableApiStop)")
+        if protected:
+            terms = replace(
+                terms,
+                protected=terms.protected or PROTECTION_NAME,
+                can_stop=False,
+                why=f"EC2 refuses a stop while {PROTECTION_NAME} is on",
+            )
         until = self.clock()
         until -= timedelta(seconds=until.timestamp() % PERIOD_S)
         window = Window(started_at=until - LOOK_BACK, ended_at=until, period_s=PERIOD_S)

@@ -2,10 +2,15 @@
 
 import pytest
 
-from providers.aws.permissions import FUNCTION_PERMISSIONS, PERMISSIONS, STOP_PERMISSIONS
+from providers.aws.permissions import (
+    FUNCTION_PERMISSIONS,
+    KEEP_PERMISSIONS,
+    PERMISSIONS,
+    STOP_PERMISSIONS,
+)
 from tests.providers.aws.sdk_calls import sdk_calls
 
-TABLES = (PERMISSIONS, STOP_PERMISSIONS, FUNCTION_PERMISSIONS)
+TABLES = (PERMISSIONS, STOP_PERMISSIONS, KEEP_PERMISSIONS, FUNCTION_PERMISSIONS)
 DECLARED = frozenset(permission for table in TABLES for permission, _ in table)
 
 
