@@ -40,7 +40,7 @@ policy = "observe"
 # Called after every patrol, so that somebody notices when the watchdog itself falls silent.
 # heartbeat_url = "https://example.com/heartbeat"
 
-# Told by POST of {"text": …} when alerts in Slack have not arrived for an hour.
+# Gets a POST of JSON with a "text" when alerts in Slack have not arrived for an hour.
 # second_channel_url = "https://example.com/hooks/another-chat"
 
 [slack]
