@@ -60,7 +60,7 @@ class Function:
 
 @contextmanager
 def lambda_function(
-    folder: Path, environment: Mapping[str, str], *, timeout_s: int = 60
+    folder: Path, environment: Mapping[str, str], *, timeout_s: int = 60, name: str = "handler"
 ) -> Iterator[Function]:
     """The function, ready to be invoked; the folder gets its log."""
     invoked_at, runtime_at = _free_ports(2)
@@ -74,7 +74,7 @@ def lambda_function(
         sys.executable,
         "-m",
         "awslambdaric",
-        "watchdog.aws_lambda.handler",
+        f"watchdog.aws_lambda.{name}",
     ]
     root = Path(__file__).resolve().parents[1]
     told = {

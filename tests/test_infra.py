@@ -152,8 +152,10 @@ def test_the_function_is_one_at_a_time_and_its_settings_exist() -> None:
     assert patrol["EventInvokeConfig"]["MaximumRetryAttempts"] == 0
     assert patrol["DeadLetterQueue"]["TargetArn"] == {"Fn::GetAtt": "FailedPatrols.Arn"}
     known = _known_names(Settings)
-    for variable in patrol["Environment"]["Variables"]:
-        assert variable.removeprefix(PREFIX).removesuffix("_FROM") in known
+    for name in ("Patrol", "Answers"):
+        properties = _template()["Resources"][name]["Properties"]
+        for variable in properties["Environment"]["Variables"]:
+            assert variable.removeprefix(PREFIX).removesuffix("_FROM") in known
 
 
 def test_the_template_has_no_fault_that_its_linter_finds() -> None:
@@ -172,7 +174,8 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 template = yaml_parse(open(sys.argv[1]).read())
-template["Resources"]["Patrol"]["Properties"]["ImageUri"] = "1.dkr.ecr.us-east-1.amazonaws.com/w:1"
+for name in ("Patrol", "Answers"):
+    template["Resources"][name]["Properties"]["ImageUri"] = "1.dkr.ecr.us-east-1.amazonaws.com/w:1"
 nobody = type("Nobody", (), {"load": lambda self: {}})()
 json.dump(transform(template, {}, nobody), open(sys.argv[2], "w"))
 """

@@ -1,4 +1,4 @@
-"""The watchdog as an AWS Lambda function: `handler` patrols, on a schedule.
+"""The watchdog as AWS Lambda functions: `handler` patrols, `answers` hears buttons in Slack.
 
 Settings come from the environment. Those that are secret, or are whole files, may lie elsewhere:
 `SPEND_WATCHDOG_SLACK__TOKEN_FROM=ssm:/spend-watchdog/slack-token` or `secretsmanager:…`, read at
@@ -11,7 +11,9 @@ import os
 import sys
 import tempfile
 import time
+from base64 import b64decode
 from collections.abc import Callable, Mapping, MutableMapping
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +22,13 @@ from watchdog.settings import PREFIX, SettingsError, load_settings
 
 if TYPE_CHECKING:
     from watchdog.patrol_report import PatrolReport
+    from watchdog.settings import Settings
 
 FROM = "_FROM"
 FILES: Mapping[str, str] = {"CONFIG": ".toml", "POLICY": ".yaml", "MAPPING": ".yaml"}
 """Settings whose value is a file: its text is read, and the setting becomes its path."""
+PRESS = "press"
+"""Where an event of our own bears what Slack told."""
 TOLD = 20
 """Gaps and outcomes in the answer; the log has them all."""
 
@@ -47,6 +52,45 @@ def handler(event: Mapping[str, Any], context: object) -> dict[str, object]:
             _say(f"{name}: {line}")
     counts = {name: len(told) for name, told in summary.items() if isinstance(told, list)}
     return {**summary, **{name: summary[name][:TOLD] for name in counts}, "counts": counts}
+
+
+def answers(event: Mapping[str, Any], context: object) -> dict[str, object]:
+    """A function URL's request from Slack; then, by an event of its own, what it asked for.
+
+    Slack waits three seconds, and an order takes longer. Only who may invoke the function can send
+    it such an event: whatever comes by the URL bears `requestContext`.
+    """
+    settings = load_settings(_settings_file())
+    if "requestContext" in event:
+        return _acknowledged(event, settings, str(getattr(context, "function_name", "")))
+    from watchdog.composition import answering_of  # noqa: PLC0415 - heavy, and not for the URL
+
+    told = answering_of(settings).answer(event[PRESS], datetime.now(UTC))
+    _say(told)
+    return {"answered": told}
+
+
+def _acknowledged(event: Mapping[str, Any], settings: Settings, function: str) -> dict[str, object]:
+    from providers.aws.functions import invoke_later  # noqa: PLC0415 - imports the SDK
+    from watchdog.alerts.slack_requests import handle  # noqa: PLC0415 - the SDK is heavy
+
+    secret = settings.slack.signing_secret
+    if secret is None:
+        raise SettingsError(
+            "slack.signing_secret: not set, so nobody can tell Slack from others"
+            " (SPEND_WATCHDOG_SLACK__SIGNING_SECRET)"
+        )
+    body = str(event.get("body") or "")
+    if event.get("isBase64Encoded"):
+        body = b64decode(body).decode("utf-8", "replace")
+    status, text = handle(
+        event.get("headers") or {},
+        body,
+        datetime.now(UTC),
+        secret=secret.get_secret_value(),
+        later=lambda payload: invoke_later(function, {PRESS: payload}),
+    )
+    return {"statusCode": status, "headers": {"Content-Type": "text/plain"}, "body": text}
 
 
 def _silent(step: str) -> None:

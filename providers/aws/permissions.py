@@ -50,6 +50,7 @@ FUNCTION_PERMISSIONS = (
     ("sts:AssumeRole", "take the stop role, where one is set"),
     ("ssm:GetParameter", "read settings that lie in Parameter Store"),
     ("secretsmanager:GetSecretValue", "read settings that lie in Secrets Manager"),
+    ("lambda:InvokeFunction", "go on with what was pressed in Slack, once Slack has its answer"),
 )
 """Needed besides by a function whose settings point at them; each on what it names alone."""
 KEEP_PERMISSIONS = (

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.fake_slack import CHANNEL_ID, TOKEN, FakeSlack
 from tests.lambda_function import lambda_function, missing
-from tests.moto_aws import AwsServer, launch, put_metric
+from tests.moto_aws import ACCOUNT, AwsServer, Call, launch, put_metric
+from tests.slack_presses import SECRET, press, request
 from watchdog.ledger.store import Ledger
 
 pytestmark = [
@@ -45,7 +48,7 @@ def aws(server: AwsServer, monkeypatch: pytest.MonkeyPatch) -> AwsServer:
         put_metric(
             server.client("cloudwatch"),
             metric,
-            [0.0] * 48,
+            [0.0] * 50,
             dimensions={"InstanceId": instance, "index": "0"},
             started_at=now - timedelta(hours=4),
         )
@@ -134,3 +137,48 @@ def test_a_policy_and_settings_from_elsewhere(aws: AwsServer, tmp_path: Path) ->
         wrong = json.loads(function.invoke(EVENT))
         assert wrong["errorType"] == "SettingsError"
         assert "config.toml:3: nothing: there is no such setting" in wrong["errorMessage"]
+
+
+def test_a_press_is_acknowledged_at_once_and_answered_by_an_event_of_its_own(
+    aws: AwsServer, tmp_path: Path
+) -> None:
+    queued: list[dict[str, Any]] = []
+
+    def lambda_api(call: Call) -> tuple[int, str]:
+        queued.append(json.loads(call.body))
+        return 202, "{}"
+
+    aws.stand_in("lambda", lambda_api)
+    now = datetime.now(UTC)
+    machine = f"aws:{ACCOUNT}:us-east-1:i-0123456789abcdef0"
+    with FakeSlack() as slack:
+        told = environment(aws, slack, SPEND_WATCHDOG_SLACK__SIGNING_SECRET=SECRET)
+        payload = press(
+            "keep_2h",
+            f"incidents/{machine}/gone/20261101T000000Z",
+            at=now,
+            response_url=slack.response_url,
+        )
+        with lambda_function(tmp_path, told, name="answers") as function:
+            forged = json.loads(function.invoke(by_url(*request(payload, now, secret="wrong"))))
+            assert (forged["statusCode"], queued) == (401, [])
+            taken = json.loads(function.invoke(by_url(*request(payload, now))))
+            assert (taken["statusCode"], taken["body"]) == (200, "")
+            (event,) = queued
+            assert event == {"press": payload}
+            answered = json.loads(function.invoke(event))
+        (whisper,) = [call for call in slack.calls if call.path in slack.response_url]
+    assert answered["answered"]
+    assert whisper.body["response_type"] == "ephemeral"
+
+
+def by_url(headers: dict[str, str], body: str) -> dict[str, Any]:
+    """As a function URL hands a request on, payload format 2.0."""
+    return {
+        "version": "2.0",
+        "rawPath": "/",
+        "headers": {name.lower(): value for name, value in headers.items()},
+        "requestContext": {"http": {"method": "POST", "path": "/"}},
+        "body": b64encode(body.encode()).decode(),
+        "isBase64Encoded": True,
+    }

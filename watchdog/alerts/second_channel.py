@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from policies.verdicts import Result
 from watchdog import rows
-from watchdog.alerts.message import alert_from, dearest_first
+from watchdog.alerts.message import told_machines
 from watchdog.patrol_report import PatrolReport
 
 if TYPE_CHECKING:
@@ -103,15 +103,7 @@ def _text(report: PatrolReport, since: datetime, why: str) -> str:
         f" ({why}). Nothing is stopped until they do."
     )
     lines = [first]
-    alert = alert_from(report)
-    waiting = (
-        []
-        if alert is None
-        else sorted(
-            (each for each in report.machines if each.decision.findings),
-            key=lambda each: dearest_first(each.machine),
-        )
-    )
+    waiting = told_machines(report.machines)
     for each in waiting[:NAMED]:
         machine, price = each.machine, each.machine.price.hourly_usd
         cost = "at a price that is not known" if price is None else f"at {price:.2f} USD an hour"
