@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
@@ -43,7 +43,7 @@ from watchdog.keeps import keeps_of
 from watchdog.ledger.tidying import LedgerCare
 from watchdog.mapping import NO_MAPPING, WorkloadMapping
 from watchdog.past_readings import with_past_readings
-from watchdog.patrol_report import BackfillLine, CostOfWatching, PatrolReport
+from watchdog.patrol_report import BackfillLine, CostOfWatching, JudgedMachine, PatrolReport
 from watchdog.pricing import use_price_list, with_spot_prices, with_stopped_prices
 from watchdog.recall import recalled
 from watchdog.remember import history_owed, remember, watermarks
@@ -232,6 +232,7 @@ def _acted(parts: Parts, acting: Acting, report: PatrolReport) -> PatrolReport:
         limits=parts.policy.limits,
         patrol_id=report.patrol_id,
         now=report.at,
+        seen=_listed_whole(report),
     )
     actor.act(report.machines)
     calls = {name: n for each in parts.providers for name, n in each.api_calls().items()}
@@ -239,10 +240,34 @@ def _acted(parts: Parts, acting: Acting, report: PatrolReport) -> PatrolReport:
     return replace(
         report,
         mode="act",
+        machines=tuple(_as_acted(each, actor) for each in report.machines),
         outcomes=tuple(actor.outcomes),
         gaps=(*report.gaps, *(gap for gap in actor.gaps if not accepted(gap, parts.accepted_gaps))),
         cost_of_watching=replace(watching, api_calls={**watching.api_calls, **calls}),
     )
+
+
+def _as_acted(each: JudgedMachine, actor: Actor) -> JudgedMachine:
+    """With what was found against its stop while acting, and what it waits for."""
+    decision = each.decision
+    waits = actor.waits.get(each.machine.id)
+    if waits is not None and waits not in decision.why:
+        decision = replace(decision, why=(*decision.why, waits))
+    vetoes = actor.vetoes.get(each.machine.id, decision.vetoes)
+    return replace(each, decision=replace(decision, vetoes=vetoes))
+
+
+def _listed_whole(report: PatrolReport) -> Callable[[str], bool]:
+    """By a machine's id, whether its place was listed without a gap."""
+    places = {(each.provider, each.account, each.region) for each in report.watched}
+    doubts = {(gap.provider, gap.region) for gap in report.gaps}
+
+    def listed(machine: str) -> bool:
+        provider, account, region, _ = machine.split(":", 3)
+        in_doubt = (provider, region) in doubts or (provider, None) in doubts
+        return (provider, account, region) in places and not in_doubt
+
+    return listed
 
 
 def accepted(gap: Gap, patterns: Sequence[str]) -> bool:
@@ -373,7 +398,7 @@ def _closed(parts: Parts, report: PatrolReport, gathered: Gathered, began: float
         mode=report.mode,
         watched=gathered.watched,
         gaps=report.gaps,
-        api_calls=gathered.api_calls,
+        api_calls=report.cost_of_watching.api_calls,
         usd=gathered.watching_usd,
         version=parts.version,
     )

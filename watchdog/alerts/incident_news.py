@@ -71,6 +71,21 @@ def news_of(
     )
 
 
+def news_of_gone(machine: str, key: str, why: str) -> IncidentNews:
+    """The end of an incident whose machine is listed no more: its id is all that is left."""
+    return IncidentNews(
+        key=key,
+        machine=machine,
+        name=machine.rsplit(":", 1)[-1],
+        stage=Stage.OVER,
+        headline=f"{machine.rsplit(':', 1)[-1]}: nothing to do any more",
+        facts=machine,
+        sentences=(why,),
+        history=f"{_HISTORY[Stage.OVER]}: {why}",
+        answerable=False,
+    )
+
+
 _HISTORY = {
     Stage.TOLD: "told",
     Stage.WARNED: "warned",
