@@ -397,3 +397,34 @@ def _wrong_in(kept: Kept) -> list[str]:
             elif event.at < warned - timedelta(seconds=1):
                 wrong.append(f"claimed at {event.at}, announced for {warned}")
     return wrong
+
+
+IDLE_POLICY = """
+schema: spend-watchdog/policy/1
+mode: act
+limits: {stops_per_patrol: 100, stop_share: 1.0, stop_usd_per_hour: 1000}
+rules:
+  - name: idle
+    when: phase == "idle" && idle.minutes >= 30
+    because: Nothing was computed for half an hour.
+    then: stop
+    grace: 10m
+"""
+"""Needs no history of runs."""
+
+
+def lost(world: World) -> list[str]:
+    """Events of incidents that the table of events does not have: none should be missing."""
+    told = {
+        (row["subject"], int(str(row["n"])))
+        for row in world.ledger.rows("events")
+        if str(row["subject"]).startswith(f"{FOLDER}/")
+    }
+    machines = {key.split("/")[1] for key in world.ledger.objects(FOLDER)}
+    return [
+        f"{kept.key}: event {event.n} ({event.kind.value})"
+        for machine in sorted(machines)
+        for kept in IncidentLog(world.ledger).of(machine)
+        for event in kept.events
+        if (kept.key, event.n) not in told
+    ]

@@ -14,7 +14,7 @@ import pytest
 from moto.ec2.models import ec2_backends
 
 from policies.verdicts import Result, Wanted
-from tests.moto_aws import ACCOUNT, AwsServer
+from tests.moto_aws import ACCOUNT, AwsServer, tag
 from tests.scenarios.acting_world import REGION, STEP, People, World, booted, unexplained
 from watchdog.agent.happenings import input_row
 from watchdog.keeps import keep_row
@@ -144,10 +144,8 @@ def _instances(world: World) -> Iterator[str]:
 
 
 def _adopt(world: World, machine: str, name: str) -> None:
-    tags = {"Name": name, "spend-watchdog:workload": "lost-cause"}
-    instance = ec2_backends[ACCOUNT][REGION].get_instance(machine)
-    ec2_backends[ACCOUNT][REGION].create_tags([machine], tags)
-    instance.launch_time = f"{world.begin - timedelta(days=2):%Y-%m-%dT%H:%M:%S.000Z}"
+    tag(machine, {"Name": name, "spend-watchdog:workload": "lost-cause"})
+    booted(machine, world.begin - timedelta(days=2))
 
 
 def protected_by_api(world: World, machine: str) -> None:
