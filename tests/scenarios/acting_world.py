@@ -28,7 +28,7 @@ from tests.bench.quick_cloudwatch import STATISTICS
 from tests.fake_slack import CHANNEL_ID, TOKEN, Answer, Call, FakeSlack, refusing
 from tests.moto_aws import ACCOUNT, AwsServer, launch, tag
 from tests.moto_aws import Call as AwsCall
-from watchdog.actions import Acting
+from watchdog.alerts.incident_news import IncidentChannel
 from watchdog.alerts.slack_calls import Patience
 from watchdog.alerts.slack_incidents import SlackIncidents
 from watchdog.composition import parts_of
@@ -159,7 +159,7 @@ class World:
     """The policy file's text."""
     mapping: str | None = None
     regions: Sequence[str] = (REGION,)
-    channel: Callable[[SlackIncidents], Any] = lambda channel: channel
+    channel: Callable[[IncidentChannel], IncidentChannel] = lambda channel: channel
     limits: Limits = QUICK
     now: datetime = field(default_factory=start)
     begin: datetime = field(init=False)
@@ -297,40 +297,33 @@ class World:
 
     def parts(self) -> Parts:
         """What the composition root makes of settings, with a test's clock and patience."""
-        policy = self.folder / "policy.yaml"
-        policy.write_text(self.policy, encoding="utf-8")
-        mapping = None
-        if self.mapping is not None:
-            mapping = self.folder / "mapping.yaml"
-            mapping.write_text(self.mapping, encoding="utf-8")
-        settings = load_settings(
-            None,
-            providers=("aws",),
-            regions=tuple(self.regions),
-            policy=str(policy),
-            mapping=mapping,
-            ledger=str(self.folder / "ledger"),
-            act_from_local_ledger=True,
-            storage=False,
-            egress=False,
-            commitments=False,
-            slack={"token": TOKEN, "channel": CHANNEL_ID, "api_url": self.slack.api_url},
-        )
-        made = parts_of(settings, alerts=False, progress=lambda _: None, act=True)
         if self._session is None:
             self._session = open_session()
-        provider = AwsProvider(
-            regions=self.regions,
-            limits=self.limits,
+        (self.folder / "policy.yaml").write_text(self.policy, encoding="utf-8")
+        if self.mapping is not None:
+            (self.folder / "mapping.yaml").write_text(self.mapping, encoding="utf-8")
+        made = composed(
+            self.folder,
+            self.slack.api_url,
+            self.regions,
             session=self._session,
+            limits=self.limits,
             clock=lambda: self.now,
         )
-        people = SlackIncidents(
-            token=TOKEN, channel=CHANNEL_ID, api_url=self.slack.api_url, patience=AT_ONCE
-        )
         assert made.acting is not None
-        acting = Acting(channels=[self.channel(people)])
-        return replace(made, providers=[provider], ledger=self.ledger, acting=acting, care=None)
+        (people,) = made.acting.channels
+        acting = replace(made.acting, channels=[self.channel(people)])
+        return replace(made, ledger=self.ledger, acting=acting)
+
+    def order(self) -> dict[str, object]:
+        """The same for a process of its own, which `patrolled` then carries out."""
+        self.parts()
+        return {
+            "folder": str(self.folder),
+            "slack": self.slack.api_url,
+            "regions": list(self.regions),
+            "now": self.now.isoformat(),
+        }
 
     def patrol(self, *, after: timedelta = STEP, skew: timedelta = timedelta(0)) -> PatrolReport:
         """The next one. `skew`: how wrong its host's clock is."""
@@ -361,6 +354,22 @@ class World:
 
     def kinds(self, machine: str) -> list[str]:
         return [event.kind.value for kept in self.incidents(machine) for event in kept.events]
+
+    def told(self, machine: str) -> str:
+        """All that is known of it, for a test that fails."""
+        lines = [f"{machine} is {self.state(machine)}; now {self.now:%H:%M}"]
+        lines += [
+            f"  {kept.key}: {event.at:%H:%M:%S} {event.kind.value} {dict(event.detail)}"
+            for kept in self.incidents(machine)
+            for event in kept.events
+        ]
+        if self.reports:
+            last = self.reports[-1]
+            of_it = [one for one in last.outcomes if machine in one.machine]
+            lines += [f"  {one.action} {one.result.value}: {one.why}" for one in of_it]
+            judged = self.judged(machine)
+            lines += [f"  {judged.decision}" if judged else "  not listed", f"  {last.gaps}"]
+        return "\n".join(lines)
 
     def judged(self, machine: str, report: PatrolReport | None = None) -> JudgedMachine | None:
         last = report or self.reports[-1]
@@ -397,6 +406,46 @@ def _wrong_in(kept: Kept) -> list[str]:
             elif event.at < warned - timedelta(seconds=1):
                 wrong.append(f"claimed at {event.at}, announced for {warned}")
     return wrong
+
+
+def composed(
+    folder: Path,
+    slack: str,
+    regions: Sequence[str],
+    *,
+    session: boto3.Session,
+    limits: Limits,
+    clock: Callable[[], datetime],
+) -> Parts:
+    """A patrol by settings; only the clock and the patience with faults are a test's own."""
+    mapping = folder / "mapping.yaml"
+    settings = load_settings(
+        None,
+        providers=("aws",),
+        regions=tuple(regions),
+        policy=str(folder / "policy.yaml"),
+        mapping=mapping if mapping.exists() else None,
+        ledger=str(folder / "ledger"),
+        act_from_local_ledger=True,
+        storage=False,
+        egress=False,
+        commitments=False,
+        slack={"token": TOKEN, "channel": CHANNEL_ID, "api_url": slack},
+    )
+    made = parts_of(settings, alerts=False, progress=lambda _: None, act=True)
+    provider = AwsProvider(regions=regions, limits=limits, session=session, clock=clock)
+    people = SlackIncidents(token=TOKEN, channel=CHANNEL_ID, api_url=slack, patience=AT_ONCE)
+    assert made.acting is not None
+    acting = replace(made.acting, channels=[people])
+    return replace(made, providers=[provider], acting=acting, care=None)
+
+
+def patrolled(folder: Path, slack: str, regions: Sequence[str], now: datetime) -> None:
+    """One patrol in a process of its own."""
+    parts = composed(
+        folder, slack, regions, session=open_session(), limits=QUICK, clock=lambda: now
+    )
+    patrol(parts, now=now)
 
 
 IDLE_POLICY = """

@@ -131,7 +131,7 @@ class Scene:
             if world.stops().total() == len(self.pair):
                 break
             world.patrol(after=TWO_PERIODS)
-        world.patrol()
+        world.patrol(after=TWO_PERIODS)
         assert world.stops() == dict.fromkeys(self.pair, 1)
         assert unexplained(world) == []
         assert lost(world) == []
