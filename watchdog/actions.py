@@ -617,11 +617,3 @@ def _progress(kept: Kept) -> tuple[bool, bool, int]:
 def _hourly(members: Sequence[tuple[JudgedMachine, Kept]]) -> Decimal:
     prices = (each.machine.price.hourly_usd or Decimal(0) for each, _ in members)
     return sum(prices, Decimal(0))
-
-
-def regret_rate(ledger: Ledger, now: datetime, *, window: timedelta, least: int) -> float | None:
-    """Share of stops that were undone within two hours; None: too few stops to tell."""
-    stops = ledger.rows("stops", since=now - window)
-    if len(stops) < least:
-        return None
-    return sum(row["restarted_at"] is not None for row in stops) / len(stops)

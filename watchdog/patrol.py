@@ -22,7 +22,7 @@ from policies.rules import Policy
 from policies.verdicts import Maturity, Outcome, Result
 from providers.base import Inventory
 from watchdog import rows
-from watchdog.actions import Acting, Actor, regret_rate
+from watchdog.actions import Acting, Actor
 from watchdog.agent_readings import with_agents
 from watchdog.alerts.message import alert_from, told_machines
 from watchdog.attribution import matches
@@ -46,6 +46,7 @@ from watchdog.past_readings import with_past_readings
 from watchdog.patrol_report import BackfillLine, CostOfWatching, JudgedMachine, PatrolReport
 from watchdog.pricing import use_price_list, with_spot_prices, with_stopped_prices
 from watchdog.recall import recalled
+from watchdog.regrets import Stop, of_workloads, stops_of, too_many
 from watchdog.remember import history_owed, remember, watermarks
 from watchdog.runs.episodes import Seen, tell_episodes
 from watchdog.storage import NOTHING_KEPT, Kept, keep_storage, mapped, storage_asked
@@ -56,11 +57,6 @@ from watchdog.waiting import Waiting
 if TYPE_CHECKING:
     from watchdog.alerts.delivery import Delivery, Notifier
     from watchdog.ledger.store import Ledger
-
-
-REGRETS_OF = timedelta(days=30)
-REGRETS_FROM = 5
-"""So many stops it takes before the share of undone ones says anything."""
 
 
 def _silent(step: str) -> None:
@@ -157,10 +153,16 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
             now=now,
         )
     maturities = assess(memory.runs, as_of=now)
+    stops = stops_of(parts.ledger, now)
     judged = conclude(
         accounted,
         maturities=maturities,
-        waiting=Waiting(memory.runs, parts.policy.restart_cost, now),
+        waiting=Waiting(
+            memory.runs,
+            parts.policy.restart_cost,
+            now,
+            stops=of_workloads(stops, {each.machine.id: each.attributions for each in accounted}),
+        ),
         policy=parts.policy,
         advice=gathered.advice,
         measured_by=gathered.measured_by,
@@ -199,7 +201,7 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
         backfilled_from=_backfilled_from(gathered),
         backfill=_backfill(gathered, accounted, now),
     )
-    trusted, doubt = _trusted(parts, now)
+    trusted, doubt = _trusted(parts, stops)
     if parts.acting is not None and trusted:
         parts.progress("acting")
         return _cared(parts, _closed(parts, _acted(parts, parts.acting, report), gathered, began))
@@ -209,18 +211,13 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
     return _cared(parts, _closed(parts, report, gathered, began))
 
 
-def _trusted(parts: Parts, now: datetime) -> tuple[bool, tuple[Gap, ...]]:
+def _trusted(parts: Parts, stops: Sequence[Stop]) -> tuple[bool, tuple[Gap, ...]]:
     """Whether so few stops were undone that the patrol may go on acting."""
     if parts.acting is None:
         return False, ()
-    rate = regret_rate(parts.ledger, now, window=REGRETS_OF, least=REGRETS_FROM)
-    limit = parts.policy.limits.regret_rate
-    if rate is None or rate <= limit:
+    why = too_many(stops, parts.policy.limits.regret_rate)
+    if why is None:
         return True, ()
-    why = (
-        f"{rate:.0%} of the stops of the last {REGRETS_OF.days} days were undone within two hours,"
-        f" more than the policy's {limit:.0%}: this patrol only observes"
-    )
     return False, (Gap(provider="policy", what="acting", why=why),)
 
 
