@@ -2,7 +2,8 @@
 
     CAMPAIGN=200 CAMPAIGN_FIGURES=figures.jsonl pytest tests/scenarios/test_campaigns.py
 
-runs as many of each as were asked for and notes how it went; without it, enough to see that they can go wrong.
+runs as many of each as were asked for and notes how it went; without it, enough to see that they
+can go wrong.
 """
 
 from __future__ import annotations
