@@ -23,7 +23,7 @@ from policies.patience import patience
 from policies.phases import Span, timeline
 from policies.rules import load_pack, load_policy
 from policies.verdicts import QUIET, Decision, Phase, PhaseNow, Verdict, Wanted
-from policies.vetoes import Look, vetoes_of
+from policies.vetoes import LEAST_CONFIDENCE, LEAST_COVERAGE, Look, vetoes_of
 from tests.builders import FREE_TO_STOP, NOW, attribution, machine, price, reading
 
 DEFAULT, STRICT = load_pack("default"), load_pack("strict")
@@ -41,7 +41,12 @@ PACKS = st.sampled_from([DEFAULT, STRICT, GREEDY])
 ORDER = (Wanted.UNKNOWN, Wanted.LEAVE, Wanted.NOTIFY, Wanted.WARN, Wanted.STOP)
 """From the least that is done to the most; what is unknown is at most told."""
 LEVELS = [0.0, 0.0, 0.0, 3.0, 40.0, None]
-series = st.lists(st.sampled_from(LEVELS), min_size=36, max_size=36)
+series = st.builds(
+    lambda levels, quiet: [*levels[quiet:], *[0.0] * quiet],
+    st.lists(st.sampled_from(LEVELS), min_size=36, max_size=36),
+    st.integers(0, 36),
+)
+"""Three hours of which the last part is quiet."""
 kinds = st.sampled_from(list(WorkloadKind))
 verdicts = st.sampled_from(list(Verdict))
 held = st.sampled_from([3.0, 9000.0, None])
@@ -177,6 +182,8 @@ def test_a_service_and_mature_work_are_never_stopped(
         assert pack is GREEDY or verdict is Verdict.EXPLORATORY
         assert kind is not WorkloadKind.SERVICE
         assert stop_terms == FREE_TO_STOP
+        assert seen(values, memory).confidence >= LEAST_CONFIDENCE
+        assert seen(values, memory).coverage >= LEAST_COVERAGE
 
 
 UNKNOWNS: tuple[tuple[str, dict[str, Any]], ...] = (
