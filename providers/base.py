@@ -210,6 +210,17 @@ class Stops(Protocol):
         """Stop this one. Raises nothing: what goes wrong is an answer."""
 
 
+@runtime_checkable
+class WritesKeeps(Protocol):
+    """Puts a keep onto the machine itself, as the watchdog's own tag, and writes no other."""
+
+    def write_keep(self, machine: str, until: datetime) -> str | None:
+        """`machine`: its id. None: it stands there now. Else why not; it raises nothing.
+
+        Each provider spells the time so that its tags can hold it and `fromisoformat` reads it.
+        """
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunNotRead:
     """One attempt of a source that cannot be understood; the others can."""

@@ -6,7 +6,6 @@ patrol that is killed anywhere leaves behind what the next one needs to go on.
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -33,7 +32,7 @@ from watchdog.alerts.incident_news import (
 )
 from watchdog.alerts.message import dearest_first
 from watchdog.keeps import Keep, keep_of, keeps_of
-from watchdog.ledger.incidents import IncidentLog, Kept
+from watchdog.ledger.incidents import IncidentLog, Kept, event_rows
 from watchdog.patrol_report import JudgedMachine
 
 if TYPE_CHECKING:
@@ -67,6 +66,7 @@ class Actor:
     providers: Sequence[Inventory]
     limits: Limits
     patrol_id: str
+    """Who acts: a patrol, or whoever gave an order."""
     now: datetime
     seen: Callable[[str], bool] = lambda _: False
     """Whether a machine of this id would have been listed, were it still there."""
@@ -365,9 +365,11 @@ class Actor:
         why: str,
         *,
         stop_at: datetime | None = None,
+        ordered_by: str | None = None,
     ) -> Delivery:
         """One channel that a person reads is enough; the others' failures are gaps."""
-        return self._sent(news_of(each, kept.key, stage, why, stop_at=stop_at), kept)
+        news = news_of(each, kept.key, stage, why, stop_at=stop_at, ordered_by=ordered_by)
+        return self._sent(news, kept)
 
     def _sent(self, news: IncidentNews, kept: Kept) -> Delivery:
         arrived: Delivery | None = None
@@ -470,10 +472,12 @@ class Actor:
                 return False
         return True
 
-    def _carried_out(self, log: IncidentLog, each: JudgedMachine, kept: Kept) -> None:
-        """The claim, the stop, and what became of it."""
+    def _carried_out(self, log: IncidentLog, each: JudgedMachine, kept: Kept, **order: str) -> None:
+        """The claim, the stop, and what became of it. `order`: what a person said who ordered it,
+        which stands in each of these events.
+        """
         began = time.monotonic()
-        claimed = self._write(log, kept, EventKind.STOP_INTENDED)
+        claimed = self._write(log, kept, EventKind.STOP_INTENDED, **order)
         if claimed is None:
             self._outcome(each, "stop", Result.OVERTAKEN, "somebody else is stopping it")
             return
@@ -482,16 +486,18 @@ class Actor:
         else:
             answer = StopAnswer(result="failed", why="the ledger took too long to note the stop")
         result = Result(answer.result)
+        told = {**order, "why": answer.why}
         if result in DONE:
-            done = self._write(log, claimed, EventKind.STOPPED, why=answer.why, result=result)
+            done = self._write(log, claimed, EventKind.STOPPED, **told, result=result)
             stage = Stage.STOPPED
         elif result is Result.GONE:
-            done, stage = self._write(log, claimed, EventKind.CLOSED, why=answer.why), Stage.OVER
+            done, stage = self._write(log, claimed, EventKind.CLOSED, **told), Stage.OVER
         else:
-            done = self._write(log, claimed, EventKind.STOP_FAILED, why=answer.why, result=result)
+            done = self._write(log, claimed, EventKind.STOP_FAILED, **told, result=result)
             stage = Stage.NOT_STOPPED
         self._outcome(each, "stop", result, answer.why)
-        self._show(each, done or claimed, stage, answer.why)
+        ordered_by = self.patrol_id if order else None
+        self._show(each, done or claimed, stage, answer.why, ordered_by=ordered_by)
 
     def _stopped(self, machine: Machine) -> StopAnswer:
         stopper = self._stopper(machine)
@@ -543,18 +549,9 @@ class Actor:
         self.ledger.append(
             "events",
             [
-                {
-                    "subject": kept.key,
-                    "n": f"{event.n:04d}",
-                    "at": event.at,
-                    "kind": event.kind.value,
-                    "machine": kept.incident.machine,
-                    "boot": kept.incident.boot,
-                    "detail_json": json.dumps({"by": event.by, **event.detail}),
-                    "observed_at": event.at,
-                }
+                row
                 for kept in incidents.values()
-                for event in kept.events
+                for event, row in zip(kept.events, event_rows(kept), strict=True)
                 if event.n > mirrored.get(kept.key, -1)
             ],
         )
