@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
 
 from policies.verdicts import QUIET, Decision, Phase, PhaseNow, Wanted
 
@@ -38,7 +40,13 @@ class EventKind(StrEnum):
 
 
 ENDS = frozenset({EventKind.STOPPED, EventKind.CLOSED})
-NO_DETAIL: Mapping[str, str] = {}
+TOLD = frozenset({EventKind.NOTIFIED, EventKind.WARNED})
+NO_DETAIL: Mapping[str, str] = MappingProxyType({})
+NOT_TELLING: Mapping[str, Any] = MappingProxyType({"telling_at": None, "telling_by": None})
+NEITHER: Mapping[str, Any] = MappingProxyType(
+    {**NOT_TELLING, "intended_at": None, "intended_by": None}
+)
+"""Nobody is telling people, and nobody is stopping it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,36 +90,31 @@ class Incident:
 
 def fold(incident: Incident, events: Iterable[IncidentEvent]) -> Incident:
     """The incident after these events, which follow those that it knows."""
+    told: dict[str, Any] = {}
+    messages, n = dict.fromkeys(incident.messages), incident.n
     for event in events:
-        incident = replace(_after(incident, event), n=event.n + 1)
-    return incident
+        n = event.n + 1
+        told |= _told_by(event)
+        if event.kind in TOLD and "channel" in event.detail and "ts" in event.detail:
+            messages[event.detail["channel"], event.detail["ts"]] = None
+    return replace(incident, **told, messages=tuple(messages), n=n)
 
 
-def _after(incident: Incident, event: IncidentEvent) -> Incident:
-    detail = event.detail
-    if event.kind is EventKind.TELLING:
-        return replace(incident, telling_at=event.at, telling_by=event.by)
-    incident = replace(incident, telling_at=None, telling_by=None)
-    if event.kind in {EventKind.NOTIFIED, EventKind.WARNED}:
-        incident = replace(incident, notified_at=event.at, messages=_messages(incident, detail))
-    if event.kind is EventKind.WARNED and "stop_at" in detail:
-        return replace(
-            incident, warned_at=event.at, stop_at=datetime.fromisoformat(detail["stop_at"])
-        )
-    if event.kind is EventKind.STOP_INTENDED:
-        return replace(incident, intended_at=event.at, intended_by=event.by)
-    if event.kind is EventKind.STOP_FAILED:
-        return replace(incident, intended_at=None, intended_by=None)
-    if event.kind in ENDS:
-        return replace(incident, intended_at=None, intended_by=None, ended=event.kind)
-    return incident
-
-
-def _messages(incident: Incident, detail: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    if "channel" not in detail or "ts" not in detail:
-        return incident.messages
-    message = (detail["channel"], detail["ts"])
-    return incident.messages if message in incident.messages else (*incident.messages, message)
+def _told_by(event: IncidentEvent) -> Mapping[str, Any]:
+    """What is another than before. Whatever happens, it ends the telling of people."""
+    kind, at = event.kind, event.at
+    if kind is EventKind.TELLING:
+        return {"telling_at": at, "telling_by": event.by}
+    if kind is EventKind.WARNED and "stop_at" in event.detail:
+        stop_at = datetime.fromisoformat(event.detail["stop_at"])
+        return {**NOT_TELLING, "notified_at": at, "warned_at": at, "stop_at": stop_at}
+    if kind in TOLD:
+        return {**NOT_TELLING, "notified_at": at}
+    if kind is EventKind.STOP_INTENDED:
+        return {**NOT_TELLING, "intended_at": at, "intended_by": event.by}
+    if kind is EventKind.STOP_FAILED:
+        return NEITHER
+    return {**NEITHER, "ended": kind} if kind in ENDS else NOT_TELLING
 
 
 class Move(StrEnum):

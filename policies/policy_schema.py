@@ -179,7 +179,9 @@ class LimitsEntry(_Entries):
         json_schema_extra={"default": 200},
     )
     regret_rate: Share = Field(
-        default=0.2, description="share of undone stops above which patrols only observe"
+        default=0.2,
+        description="share of stops undone within two hours above which, beyond chance,"
+        " patrols only observe",
     )
 
 

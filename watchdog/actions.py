@@ -7,8 +7,8 @@ patrol that is killed anywhere leaves behind what the next one needs to go on.
 from __future__ import annotations
 
 import time
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -17,13 +17,19 @@ from typing import TYPE_CHECKING
 
 from policies.facts import Gap, Machine, MachineState
 from policies.grids import cpu_measured, host_activity
-from policies.ladder import EventKind, Move, Step, next_step
+from policies.ladder import ENDS, EventKind, Move, Step, next_step
 from policies.rules import Limits
-from policies.verdicts import Decision, Outcome, Result, Veto
+from policies.verdicts import Decision, Outcome, Result, Veto, Wanted
 from policies.vetoes import Look, stale, vetoes_of
 from providers.base import Inventory, Looked, StopAnswer, Stops
 from watchdog.alerts.delivery import Delivery
-from watchdog.alerts.incident_news import IncidentChannel, Stage, news_of
+from watchdog.alerts.incident_news import (
+    IncidentChannel,
+    IncidentNews,
+    Stage,
+    news_of,
+    news_of_gone,
+)
 from watchdog.alerts.message import dearest_first
 from watchdog.keeps import Keep, keep_of, keeps_of
 from watchdog.ledger.incidents import IncidentLog, Kept, event_rows
@@ -32,9 +38,14 @@ from watchdog.patrol_report import JudgedMachine
 if TYPE_CHECKING:
     from watchdog.ledger.store import Ledger
 
-CLAIM_LASTS = timedelta(minutes=10)
-"""Two patrols of five minutes: so long a claim without an outcome belongs to its patrol."""
+CLAIM_LASTS = timedelta(minutes=9)
+"""So long a claim without an outcome belongs to its patrol: two patrols of five minutes, less the
+time that the second needs to get to it."""
+CALL_WITHIN = timedelta(minutes=2)
+"""From the fresh look to the call that stops, and from the claim to it: a patrol that was held up
+for longer, by a slow channel or a sleeping host, knows too little to stop anything."""
 GONE_STATES = frozenset({MachineState.STOPPED, MachineState.STOPPING})
+DONE = frozenset({Result.STOPPED, Result.REQUESTED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +54,7 @@ class Acting:
 
     channels: Sequence[IncidentChannel]
     claim_lasts: timedelta = CLAIM_LASTS
+    call_within: timedelta = CALL_WITHIN
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,8 +68,14 @@ class Actor:
     patrol_id: str
     """Who acts: a patrol, or whoever gave an order."""
     now: datetime
+    seen: Callable[[str], bool] = lambda _: False
+    """Whether a machine of this id would have been listed, were it still there."""
     outcomes: list[Outcome] = field(default_factory=list)
     gaps: dict[Gap, None] = field(default_factory=dict)
+    vetoes: dict[str, tuple[Veto, ...]] = field(default_factory=dict)
+    """By machine, what was found against its stop while acting."""
+    waits: dict[str, str] = field(default_factory=dict)
+    """By machine, why nothing was due."""
     _began: float = field(default_factory=time.monotonic)
     _touched: dict[str, Kept] = field(default_factory=dict)
     _keeps: Mapping[str, Keep] = field(default_factory=dict)
@@ -65,19 +83,53 @@ class Actor:
     def act(self, judged: Sequence[JudgedMachine]) -> None:
         log = IncidentLog(self.ledger)
         self._keeps = keeps_of(self.ledger)
-        known = log.newest()
-        due: list[tuple[JudgedMachine, Kept]] = []
+        known = self._open(log)
+        self._gone(log, known, {each.machine.id for each in judged})
+        plans: list[_Plan] = []
         for each in sorted(judged, key=lambda one: dearest_first(one.machine)):
-            kept = self._settled(log, each, known.get(each.machine.id))
-            if not each.machine.running:
+            if each.machine.id in log.broken:
                 continue
-            ready = self._moved(log, each, kept)
-            if ready is not None:
-                due.append((each, ready))
-        running = [each for each in judged if each.machine.running]
-        for each, kept in self._within_limits(due, running):
-            self._stop(log, each, kept)
-        self._mirror({**known, **self._touched})
+            kept = self._settled(log, each, known.get(each.machine.id))
+            if each.machine.running:
+                plans += self._planned(log, each, kept)
+        due = self._taken(log, self._looked_at(plans))
+        self._stop_due(log, due, [each for each in judged if each.machine.running])
+        self._mirror(self._touched)
+
+    def _open(self, log: IncidentLog) -> dict[str, Kept]:
+        """By machine, its one open incident. What earlier patrols did not mirror, this one does."""
+        mirrored = self.ledger.rows("incidents_mirrored")
+        ended = {
+            str(row["subject"]): int(str(row["n"])) + 1 for row in mirrored if row["kind"] in ENDS
+        }
+        known: dict[str, Kept] = {}
+        for machine, found in log.unended(ended).items():
+            self._touched |= {kept.key: kept for kept in found}
+            alive = sorted((one for one in found if one.incident.open), key=_progress)
+            for other in alive[:-1]:
+                self._write(log, other, EventKind.CLOSED, why="another incident has this pause")
+            if alive:
+                known[machine] = alive[-1]
+        for machine, why in log.broken.items():
+            provider = machine.partition(":")[0]
+            told = f"left alone: {why}"
+            self.gaps[Gap(provider=provider, what="incident", why=told, resource=machine)] = None
+        return known
+
+    def _gone(self, log: IncidentLog, known: Mapping[str, Kept], judged: Collection[str]) -> None:
+        """Incidents of machines that are listed no more, though their place was."""
+        for machine, kept in known.items():
+            if machine in judged or machine in log.broken or not self.seen(machine):
+                continue
+            why = "it does not exist any more"
+            closed = self._write(log, kept, EventKind.CLOSED, why=why)
+            if closed is None:
+                continue
+            if kept.incident.intended_at is not None:
+                outcome = Outcome(machine=machine, action="stop", result=Result.GONE, why=why)
+                self.outcomes.append(outcome)
+            if kept.incident.notified_at is not None:
+                self._sent(news_of_gone(machine, kept.key, why), closed)
 
     @property
     def _moment(self) -> datetime:
@@ -92,7 +144,7 @@ class Actor:
         if kept is not None:
             written = log.write(kept, kind, self.patrol_id, self._moment, detail)
         if written is not None:
-            self._touched[written.incident.machine] = written
+            self._touched[written.key] = written
         return written
 
     def _outcome(self, each: JudgedMachine, action: str, result: Result, why: str) -> None:
@@ -138,30 +190,64 @@ class Actor:
             self._outcome(each, "stop", Result.STOPPED, why)
             self._show(each, stopped, Stage.STOPPED, why)
 
-    def _moved(self, log: IncidentLog, each: JudgedMachine, kept: Kept | None) -> Kept | None:
-        """Takes the step that is due; the incident where that step is a stop."""
+    def _planned(self, log: IncidentLog, each: JudgedMachine, kept: Kept | None) -> Iterator[_Plan]:
+        """What is to be done about it, once it is known what became of an earlier claim."""
         step = self._step(each, kept, each.decision)
         if step.move is Move.LOOK and kept is not None:
             kept = self._looked(log, each, kept)
             if kept is None:
-                return None
+                return
             step = self._step(each, kept, each.decision)
-        if step.move is Move.WARN and step.stop_at is not None:
-            vetoed = self._looked_before_warning(each)
-            if vetoed is not None:
-                step = self._step(each, kept, vetoed)
-        match step.move:
-            case Move.NOTIFY:
-                self._tell(log, each, kept, Stage.TOLD, step)
-            case Move.WARN:
-                self._tell(log, each, kept, Stage.WARNED, step)
-            case Move.CLOSE if kept is not None:
-                self._over(log, each, kept, step.why)
-            case Move.STOP:
-                return kept
-            case _:
-                pass
-        return None
+        yield _Plan(each=each, kept=kept, step=step)
+
+    def _looked_at(self, plans: Sequence[_Plan]) -> Iterator[_Plan]:
+        """Nobody is warned of a stop that cannot be: what a machine itself forbids is found out
+        before, and one of a group that may not be stopped keeps the others.
+        """
+        found: dict[str, Decision | None] = {}
+        against: dict[str, tuple[Machine, Veto]] = {}
+        for plan in plans:
+            if not plan.announces_a_stop:
+                continue
+            machine = plan.each.machine
+            decision = self._looked_before_warning(plan.each)
+            found[machine.id] = decision
+            if decision is not None and decision.vetoes:
+                against.setdefault(machine.group, (machine, decision.vetoes[0]))
+        for plan in plans:
+            machine = plan.each.machine
+            decision = found.get(machine.id, plan.each.decision)
+            if decision is None:
+                continue
+            other, veto = against.get(machine.group, (machine, None))
+            if veto is not None and not decision.vetoes and decision.wanted is Wanted.STOP:
+                why = f"{other.name or other.native_id} of its group may not be stopped: {veto.why}"
+                decision = replace(decision, vetoes=(Veto(name="group", why=why),))
+            step = plan.step
+            if decision is not plan.each.decision:
+                step = self._step(plan.each, plan.kept, decision)
+                self.vetoes[machine.id] = decision.vetoes
+            yield replace(plan, each=replace(plan.each, decision=decision), step=step)
+
+    def _taken(self, log: IncidentLog, plans: Iterable[_Plan]) -> list[tuple[JudgedMachine, Kept]]:
+        """Takes each step but a stop; those whose stop is due."""
+        due = []
+        for plan in plans:
+            each, kept, step = plan.each, plan.kept, plan.step
+            match step.move:
+                case Move.NOTIFY:
+                    self._tell(log, each, kept, Stage.TOLD, step)
+                case Move.WARN:
+                    self._tell(log, each, kept, Stage.WARNED, step)
+                case Move.CLOSE if kept is not None:
+                    self._over(log, each, kept, step.why)
+                case Move.STOP if kept is not None:
+                    due.append((each, kept))
+                case Move.NOTHING if each.decision.wanted in {Wanted.WARN, Wanted.STOP}:
+                    self.waits[each.machine.id] = step.why
+                case _:
+                    pass
+        return due
 
     def _step(self, each: JudgedMachine, kept: Kept | None, decision: Decision) -> Step:
         keep = keep_of(each.machine, self._keeps)
@@ -191,15 +277,24 @@ class Actor:
         return self._write(log, kept, EventKind.STOP_FAILED, why=why)
 
     def _looked_before_warning(self, each: JudgedMachine) -> Decision | None:
-        """What the machine itself forbids, so that nobody is warned of a stop that cannot be."""
+        """The decision with what the machine itself forbids; None: it cannot be looked at, or is
+        gone, and nobody is told of what the next patrol will know better.
+        """
         looked = self._seen(each.machine)
         if isinstance(looked, Gap):
-            veto = Veto(name="changed", why=f"it could not be looked at: {looked.why}")
-            return replace(each.decision, vetoes=(veto,))
+            self.gaps[looked] = None
+            self._outcome(each, "warn", Result.FAILED, f"it could not be looked at: {looked.why}")
+            return None
         if looked is None:
-            return replace(each.decision, vetoes=(Veto(name="changed", why="it is gone"),))
+            self._outcome(each, "warn", Result.GONE, "it does not exist any more")
+            return None
+        seen = looked.machine
+        if not seen.running or seen.boot != each.machine.boot:
+            why = "it was started again" if seen.running else f"it is {seen.state.value}"
+            self._outcome(each, "warn", Result.OVERTAKEN, why)
+            return None
         vetoes = vetoes_of(self._look(each, looked))
-        return replace(each.decision, vetoes=vetoes) if vetoes else None
+        return replace(each.decision, vetoes=vetoes) if vetoes else each.decision
 
     def _look(self, each: JudgedMachine, looked: Looked) -> Look:
         priced = replace(looked.machine, price=each.machine.price)
@@ -240,8 +335,7 @@ class Actor:
         action = "notify" if stage is Stage.TOLD else "warn"
         if kept is None:
             since = each.phase.quiet_since or each.machine.started_at or self.now
-            kept = log.open(each.machine, since, self.patrol_id, self._moment)
-            kept = kept or log.open(each.machine, self.now, self.patrol_id, self._moment)
+            kept = log.begin(each.machine, since, self.patrol_id, self._moment)
         claimed = self._write(log, kept, EventKind.TELLING)
         if claimed is None:
             self._outcome(each, action, Result.OVERTAKEN, "another patrol is telling people")
@@ -275,6 +369,9 @@ class Actor:
     ) -> Delivery:
         """One channel that a person reads is enough; the others' failures are gaps."""
         news = news_of(each, kept.key, stage, why, stop_at=stop_at, ordered_by=ordered_by)
+        return self._sent(news, kept)
+
+    def _sent(self, news: IncidentNews, kept: Kept) -> Delivery:
         arrived: Delivery | None = None
         failures = []
         for channel in self.acting.channels:
@@ -289,63 +386,108 @@ class Actor:
             return arrived
         return Delivery(channel="none", delivered=False, why="; ".join(failures) or "no channel")
 
-    def _within_limits(
-        self, due: Sequence[tuple[JudgedMachine, Kept]], running: Sequence[JudgedMachine]
-    ) -> list[tuple[JudgedMachine, Kept]]:
-        """Whole groups, most dollars first, as many as one patrol may stop."""
+    def _stop_due(
+        self,
+        log: IncidentLog,
+        due: Sequence[tuple[JudgedMachine, Kept]],
+        running: Sequence[JudgedMachine],
+    ) -> None:
+        """Whole groups, most dollars first, as many as one patrol may stop.
+
+        Only what went as far as a call counts against the limits: what is vetoed at the last moment
+        keeps no other machine from its turn.
+        """
         ready: dict[str, list[tuple[JudgedMachine, Kept]]] = defaultdict(list)
         for each, kept in due:
             ready[each.machine.group].append((each, kept))
-        sizes: dict[str, int] = defaultdict(int)
-        for each in running:
-            sizes[each.machine.group] += 1
-        share = max(1, ceil(self.limits.stop_share * len(running)))
-        most = min(self.limits.stops_per_patrol, share)
-        chosen: list[tuple[JudgedMachine, Kept]] = []
-        spent = Decimal(0)
+        sizes = Counter(each.machine.group for each in running)
+        budget = _Budget(limits=self.limits, machines=len(running))
         for group, members in sorted(ready.items(), key=lambda item: -_hourly(item[1])):
+            over = budget.against(members)
             if len(members) < sizes[group]:
                 self._vetoed(members, "group", "it waits for the other machines of its group")
-            elif len(chosen) + len(members) > most:
-                why = f"this patrol stops at most {most} machines, and stops dearer ones"
-                self._vetoed(members, "blast_radius", why)
-            elif spent + _hourly(members) > self.limits.stop_usd_per_hour:
-                why = f"this patrol stops at most {self.limits.stop_usd_per_hour} USD an hour"
-                self._vetoed(members, "blast_radius", why)
+            elif over is not None:
+                self._vetoed(members, "blast_radius", over)
             else:
-                chosen += members
-                spent += _hourly(members)
-        return chosen
+                budget.spend(members, self._stop_together(log, members))
 
     def _vetoed(self, members: Sequence[tuple[JudgedMachine, Kept]], name: str, why: str) -> None:
         for each, _ in members:
-            self._outcome(each, "stop", Result.VETOED, f"{name}: {why}")
+            self._against_stop(each, (Veto(name=name, why=why),))
 
-    def _stop(self, log: IncidentLog, each: JudgedMachine, kept: Kept) -> None:
-        """The fresh look, the claim, the stop, and what became of it."""
-        against = self._against(log, each, kept)
-        if against is not None:
-            self._outcome(each, "stop", *against)
-            return
-        shown = self._show(each, kept, Stage.STOPPING, "nobody objected")
-        if not shown.delivered:
-            why = f"nobody could be told that it is stopped: {shown.why}"
-            self._outcome(each, "stop", Result.FAILED, why)
-            return
-        self._carried_out(log, each, kept)
+    def _against_stop(self, each: JudgedMachine, vetoes: tuple[Veto, ...]) -> None:
+        self.vetoes[each.machine.id] = vetoes
+        self._outcome(each, "stop", Result.VETOED, f"{vetoes[0].name}: {vetoes[0].why}")
+
+    def _stop_together(
+        self, log: IncidentLog, members: Sequence[tuple[JudgedMachine, Kept]]
+    ) -> int:
+        """The fresh look at all of a group, and then each one's stop; how many may have stopped.
+
+        People are told in between, which also shows that they can be: if that took long, all are
+        looked at once more.
+        """
+        for again in (False, True):
+            if self._any_against(log, members):
+                for each, kept in members if again else ():
+                    self._show(each, kept, Stage.NOT_STOPPED, "something came up meanwhile")
+                return 0
+            looked_at = time.monotonic()
+            if not again and not self._all_told(members):
+                return 0
+            if time.monotonic() - looked_at < self.acting.call_within.total_seconds():
+                break
+        before = len(self.outcomes)
+        for each, kept in members:
+            self._carried_out(log, each, kept)
+        results = [outcome.result for outcome in self.outcomes[before:]]
+        return sum(result in {*DONE, Result.FAILED} for result in results)
+
+    def _any_against(self, log: IncidentLog, members: Sequence[tuple[JudgedMachine, Kept]]) -> bool:
+        """Whether the fresh look finds anything against one of them; then none is stopped."""
+        self.ledger.fold_inbox()
+        self._keeps = keeps_of(self.ledger)
+        found = {each.machine.id: self._against(log, each, kept) for each, kept in members}
+        standing = [each.machine for each, _ in members if found[each.machine.id] is not None]
+        if not standing:
+            return False
+        first = standing[0]
+        why = f"{first.name or first.native_id} of its group is not stopped"
+        for each, _ in members:
+            told = found[each.machine.id]
+            if isinstance(told, _Ended):
+                self._outcome(each, "stop", told.result, told.why)
+            else:
+                self._against_stop(each, told or (Veto(name="group", why=why),))
+        return True
+
+    def _all_told(self, members: Sequence[tuple[JudgedMachine, Kept]]) -> bool:
+        """Whether people could be told that these are stopped; if not, none is."""
+        for each, kept in members:
+            shown = self._show(each, kept, Stage.STOPPING, "nobody objected")
+            if not shown.delivered:
+                why = f"nobody could be told that it is stopped: {shown.why}"
+                for other, _ in members:
+                    self._outcome(other, "stop", Result.FAILED, why)
+                return False
+        return True
 
     def _carried_out(self, log: IncidentLog, each: JudgedMachine, kept: Kept, **order: str) -> None:
         """The claim, the stop, and what became of it. `order`: what a person said who ordered it,
         which stands in each of these events.
         """
+        began = time.monotonic()
         claimed = self._write(log, kept, EventKind.STOP_INTENDED, **order)
         if claimed is None:
             self._outcome(each, "stop", Result.OVERTAKEN, "somebody else is stopping it")
             return
-        answer = self._stopped(each.machine)
+        if time.monotonic() - began < self.acting.call_within.total_seconds():
+            answer = self._stopped(each.machine)
+        else:
+            answer = StopAnswer(result="failed", why="the ledger took too long to note the stop")
         result = Result(answer.result)
         told = {**order, "why": answer.why}
-        if result in {Result.STOPPED, Result.REQUESTED}:
+        if result in DONE:
             done = self._write(log, claimed, EventKind.STOPPED, **told, result=result)
             stage = Stage.STOPPED
         elif result is Result.GONE:
@@ -369,37 +511,34 @@ class Actor:
 
     def _against(
         self, log: IncidentLog, each: JudgedMachine, kept: Kept
-    ) -> tuple[Result, str] | None:
+    ) -> _Ended | tuple[Veto, ...] | None:
         """What the last look before the stop finds; None: nothing stands against it."""
         warned = kept.incident.warned_at
         if warned is None:
-            return Result.VETOED, "not_warned: no warning was delivered"
+            return (Veto(name="not_warned", why="no warning was delivered"),)
         old = stale(each.phase, warned_at=warned, now=self._moment, period=each.phase.period)
         if old is not None:
-            return Result.VETOED, f"stale: {old}"
-        self.ledger.fold_inbox()
-        self._keeps = keeps_of(self.ledger)
+            return (Veto(name="stale", why=old),)
         return self._fresh_look(log, each, kept)
 
     def _fresh_look(
         self, log: IncidentLog, each: JudgedMachine, kept: Kept
-    ) -> tuple[Result, str] | None:
+    ) -> _Ended | tuple[Veto, ...] | None:
         looked = self._seen(each.machine)
         if isinstance(looked, Gap):
             self.gaps[looked] = None
-            return Result.FAILED, looked.why
+            return _Ended(result=Result.FAILED, why=looked.why)
         if looked is None:
             self._over(log, each, kept, "it is gone")
-            return Result.GONE, "it is gone"
+            return _Ended(result=Result.GONE, why="it is gone")
         seen = looked.machine
         if seen.boot != each.machine.boot:
             self._over(log, each, kept, "it was started again")
-            return Result.OVERTAKEN, "it was started again"
+            return _Ended(result=Result.OVERTAKEN, why="it was started again")
         if not seen.running:
             self._over(log, each, kept, f"it is {seen.state.value}; nobody here did it")
-            return Result.OVERTAKEN, f"it is {seen.state.value}"
-        vetoes = vetoes_of(self._look(each, looked))
-        return (Result.VETOED, f"{vetoes[0].name}: {vetoes[0].why}") if vetoes else None
+            return _Ended(result=Result.OVERTAKEN, why=f"it is {seen.state.value}")
+        return vetoes_of(self._look(each, looked)) or None
 
     def _mirror(self, incidents: Mapping[str, Kept]) -> None:
         """The events of incidents as rows, so that every question can be asked of tables."""
@@ -418,14 +557,60 @@ class Actor:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ended:
+    """What keeps a stop from being made, beside vetoes."""
+
+    result: Result
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """One running machine, its open incident, and the step that is due."""
+
+    each: JudgedMachine
+    kept: Kept | None
+    step: Step
+
+    @property
+    def announces_a_stop(self) -> bool:
+        return self.step.move is Move.WARN and self.step.stop_at is not None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Budget:
+    """What one patrol may still stop."""
+
+    limits: Limits
+    machines: int
+    """Those that run."""
+    stopped: int = 0
+    usd_per_hour: Decimal = Decimal(0)
+
+    def against(self, members: Sequence[tuple[JudgedMachine, Kept]]) -> str | None:
+        """Why these would be too many; None: they are not."""
+        share = max(1, ceil(self.limits.stop_share * self.machines))
+        most = min(self.limits.stops_per_patrol, share)
+        if len(members) > most:
+            return f"its group has {len(members)} machines, and one patrol stops at most {most}"
+        if self.stopped + len(members) > most:
+            return f"this patrol stops at most {most} machines, and stops dearer ones"
+        if self.usd_per_hour + _hourly(members) > self.limits.stop_usd_per_hour:
+            return f"this patrol stops at most {self.limits.stop_usd_per_hour} USD an hour"
+        return None
+
+    def spend(self, members: Sequence[tuple[JudgedMachine, Kept]], stopped: int) -> None:
+        self.stopped += stopped
+        self.usd_per_hour += _hourly(members) if stopped else 0
+
+
+def _progress(kept: Kept) -> tuple[bool, bool, int]:
+    """Of several open incidents of a pause the one that came furthest is the one."""
+    told = kept.incident
+    return told.intended_at is not None, told.notified_at is not None, told.n
+
+
 def _hourly(members: Sequence[tuple[JudgedMachine, Kept]]) -> Decimal:
     prices = (each.machine.price.hourly_usd or Decimal(0) for each, _ in members)
     return sum(prices, Decimal(0))
-
-
-def regret_rate(ledger: Ledger, now: datetime, *, window: timedelta, least: int) -> float | None:
-    """Share of stops that were undone within two hours; None: too few stops to tell."""
-    stops = ledger.rows("stops", since=now - window)
-    if len(stops) < least:
-        return None
-    return sum(row["restarted_at"] is not None for row in stops) / len(stops)

@@ -32,15 +32,16 @@ def with_agents(ledger: Ledger, gathered: Gathered, *, now: datetime) -> Gathere
         for window, machines in _asked(gathered).items()
         for reading in _readings(ledger, window, machines, now)
     ]
+    machines = _with_news(ledger, gathered.machines, now)
     heard = {reading.resource for reading in told}
     if not heard:
-        return gathered
+        return replace(gathered, machines=machines)
     others = [each for each in gathered.readings if each.resource not in heard]
     contested = [each for each in gathered.readings if each.resource in heard]
     chosen = most_trusted([*contested, *told], gathered.machines)
     return replace(
         gathered,
-        machines=_with_news(ledger, gathered.machines, now),
+        machines=machines,
         readings=(*others, *chosen.readings),
         measured_by={**gathered.measured_by, **chosen.told},
     )

@@ -157,8 +157,7 @@ class OrderActor(Actor):
             kept = self._write(log, kept, EventKind.STOP_FAILED, why=why)
         elif kept is None:
             since = each.phase.quiet_since or each.machine.started_at or self.now
-            kept = log.open(each.machine, since, self.order.by, self._moment)
-            kept = kept or log.open(each.machine, self.now, self.order.by, self._moment)
+            kept = log.begin(each.machine, since, self.order.by, self._moment)
         return kept or "somebody else is acting on it this moment: look again"
 
     def _detail(self) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
@@ -22,7 +22,7 @@ from policies.rules import Policy
 from policies.verdicts import Maturity, Outcome, Result
 from providers.base import Inventory
 from watchdog import rows
-from watchdog.actions import Acting, Actor, regret_rate
+from watchdog.actions import Acting, Actor
 from watchdog.agent_readings import with_agents
 from watchdog.alerts.message import alert_from, told_machines
 from watchdog.attribution import matches
@@ -43,9 +43,10 @@ from watchdog.keeps import keeps_of
 from watchdog.ledger.tidying import LedgerCare
 from watchdog.mapping import NO_MAPPING, WorkloadMapping
 from watchdog.past_readings import with_past_readings
-from watchdog.patrol_report import BackfillLine, CostOfWatching, PatrolReport
+from watchdog.patrol_report import BackfillLine, CostOfWatching, JudgedMachine, PatrolReport
 from watchdog.pricing import use_price_list, with_spot_prices, with_stopped_prices
 from watchdog.recall import recalled
+from watchdog.regrets import Stop, of_workloads, stops_of, too_many
 from watchdog.remember import history_owed, remember, watermarks
 from watchdog.runs.episodes import Seen, tell_episodes
 from watchdog.storage import NOTHING_KEPT, Kept, keep_storage, mapped, storage_asked
@@ -56,11 +57,6 @@ from watchdog.waiting import Waiting
 if TYPE_CHECKING:
     from watchdog.alerts.delivery import Delivery, Notifier
     from watchdog.ledger.store import Ledger
-
-
-REGRETS_OF = timedelta(days=30)
-REGRETS_FROM = 5
-"""So many stops it takes before the share of undone ones says anything."""
 
 
 def _silent(step: str) -> None:
@@ -157,10 +153,16 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
             now=now,
         )
     maturities = assess(memory.runs, as_of=now)
+    stops = stops_of(parts.ledger, now)
     judged = conclude(
         accounted,
         maturities=maturities,
-        waiting=Waiting(memory.runs, parts.policy.restart_cost, now),
+        waiting=Waiting(
+            memory.runs,
+            parts.policy.restart_cost,
+            now,
+            stops=of_workloads(stops, {each.machine.id: each.attributions for each in accounted}),
+        ),
         policy=parts.policy,
         advice=gathered.advice,
         measured_by=gathered.measured_by,
@@ -199,7 +201,7 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
         backfilled_from=_backfilled_from(gathered),
         backfill=_backfill(gathered, accounted, now),
     )
-    trusted, doubt = _trusted(parts, now)
+    trusted, doubt = _trusted(parts, stops)
     if parts.acting is not None and trusted:
         parts.progress("acting")
         return _cared(parts, _closed(parts, _acted(parts, parts.acting, report), gathered, began))
@@ -209,18 +211,13 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
     return _cared(parts, _closed(parts, report, gathered, began))
 
 
-def _trusted(parts: Parts, now: datetime) -> tuple[bool, tuple[Gap, ...]]:
+def _trusted(parts: Parts, stops: Sequence[Stop]) -> tuple[bool, tuple[Gap, ...]]:
     """Whether so few stops were undone that the patrol may go on acting."""
     if parts.acting is None:
         return False, ()
-    rate = regret_rate(parts.ledger, now, window=REGRETS_OF, least=REGRETS_FROM)
-    limit = parts.policy.limits.regret_rate
-    if rate is None or rate <= limit:
+    why = too_many(stops, parts.policy.limits.regret_rate)
+    if why is None:
         return True, ()
-    why = (
-        f"{rate:.0%} of the stops of the last {REGRETS_OF.days} days were undone within two hours,"
-        f" more than the policy's {limit:.0%}: this patrol only observes"
-    )
     return False, (Gap(provider="policy", what="acting", why=why),)
 
 
@@ -232,6 +229,7 @@ def _acted(parts: Parts, acting: Acting, report: PatrolReport) -> PatrolReport:
         limits=parts.policy.limits,
         patrol_id=report.patrol_id,
         now=report.at,
+        seen=_listed_whole(report),
     )
     actor.act(report.machines)
     calls = {name: n for each in parts.providers for name, n in each.api_calls().items()}
@@ -239,10 +237,34 @@ def _acted(parts: Parts, acting: Acting, report: PatrolReport) -> PatrolReport:
     return replace(
         report,
         mode="act",
+        machines=tuple(_as_acted(each, actor) for each in report.machines),
         outcomes=tuple(actor.outcomes),
         gaps=(*report.gaps, *(gap for gap in actor.gaps if not accepted(gap, parts.accepted_gaps))),
         cost_of_watching=replace(watching, api_calls={**watching.api_calls, **calls}),
     )
+
+
+def _as_acted(each: JudgedMachine, actor: Actor) -> JudgedMachine:
+    """With what was found against its stop while acting, and what it waits for."""
+    decision = each.decision
+    waits = actor.waits.get(each.machine.id)
+    if waits is not None and waits not in decision.why:
+        decision = replace(decision, why=(*decision.why, waits))
+    vetoes = actor.vetoes.get(each.machine.id, decision.vetoes)
+    return replace(each, decision=replace(decision, vetoes=vetoes))
+
+
+def _listed_whole(report: PatrolReport) -> Callable[[str], bool]:
+    """By a machine's id, whether its place was listed without a gap."""
+    places = {(each.provider, each.account, each.region) for each in report.watched}
+    doubts = {(gap.provider, gap.region) for gap in report.gaps}
+
+    def listed(machine: str) -> bool:
+        provider, account, region, _ = machine.split(":", 3)
+        in_doubt = (provider, region) in doubts or (provider, None) in doubts
+        return (provider, account, region) in places and not in_doubt
+
+    return listed
 
 
 def accepted(gap: Gap, patterns: Sequence[str]) -> bool:
@@ -373,7 +395,7 @@ def _closed(parts: Parts, report: PatrolReport, gathered: Gathered, began: float
         mode=report.mode,
         watched=gathered.watched,
         gaps=report.gaps,
-        api_calls=gathered.api_calls,
+        api_calls=report.cost_of_watching.api_calls,
         usd=gathered.watching_usd,
         version=parts.version,
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from policies.facts import Attribution, Run
+from policies.facts import Attribution, Run, WorkloadKey
 from policies.patience import Patience, patience
 from policies.pauses import habits_of
 from policies.verdicts import QUIET, Phase, Verdict
@@ -17,9 +17,17 @@ class Waiting:
     """The habits of a fleet, and what they say of one machine."""
 
     def __init__(
-        self, runs: Sequence[Run], restart_cost: timedelta | Decimal, now: datetime
+        self,
+        runs: Sequence[Run],
+        restart_cost: timedelta | Decimal,
+        now: datetime,
+        *,
+        stops: Sequence[tuple[WorkloadKey | None, bool]] = (),
     ) -> None:
+        """`stops`: whose each of ours was, and whether it was undone: that lengthens patience."""
         self._habits = habits_of(runs, as_of=now)
+        for key, undone in stops:
+            self._habits.habits.stopped(key, regretted=undone)
         self._restart_cost = restart_cost
 
     def patience(

@@ -5,13 +5,15 @@ python -m tests.bench
 
 from collections.abc import Callable, Mapping
 
-from tests.bench import readings, start_up
+from tests.bench import acting, readings, start_up
 
 CHEAP: Mapping[str, Callable[[], object]] = {
     "start-up": start_up.main,
+    "acting": lambda: acting.main(acting.SIZES[:2]),
     "readings": lambda: readings.main(readings.SIZES[:2]),
 }
 LONG = {
+    "python -m tests.bench.acting": "judging up to 100,000 machines, an incident's fold: a minute",
     "python -m tests.bench.confusion 1000000": "findings of confusion: a minute",
     "python -m tests.bench.agent": "memory, processor and bytes of the agent: a minute",
     "python -m tests.bench.readings": "readings up to 100,000 machines: minutes",

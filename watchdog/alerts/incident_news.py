@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from policies.verdicts import Phase
 from watchdog.alerts.delivery import Delivery
 from watchdog.alerts.message import label, reasons
 from watchdog.alerts.wording import duration, hourly, money
@@ -77,6 +78,21 @@ def news_of(
     )
 
 
+def news_of_gone(machine: str, key: str, why: str) -> IncidentNews:
+    """The end of an incident whose machine is listed no more: its id is all that is left."""
+    return IncidentNews(
+        key=key,
+        machine=machine,
+        name=machine.rsplit(":", 1)[-1],
+        stage=Stage.OVER,
+        headline=f"{machine.rsplit(':', 1)[-1]}: nothing to do any more",
+        facts=machine,
+        sentences=(why,),
+        history=f"{_HISTORY[Stage.OVER]}: {why}",
+        answerable=False,
+    )
+
+
 _HISTORY = {
     Stage.TOLD: "told",
     Stage.WARNED: "warned",
@@ -95,21 +111,21 @@ def _ordered(name: str, stage: Stage, by: str | None) -> str | None:
 
 
 def _headline(name: str, each: JudgedMachine, stage: Stage, stop_at: datetime | None) -> str:
-    idle = duration(each.idle_minutes)
-    match stage:
-        case Stage.WARNED if stop_at is not None:
-            when = f"{stop_at:%Y-%m-%d %H:%M} UTC"
-            return f"{name} is {each.phase.phase.value} for {idle} and will be stopped at {when}"
-        case Stage.WARNED | Stage.TOLD:
-            return f"{name} is {each.phase.phase.value} for {idle}"
-        case Stage.STOPPING:
-            return f"{name} is being stopped"
-        case Stage.STOPPED:
-            return f"{name} was stopped after {idle} without work; its disks are kept"
-        case Stage.NOT_STOPPED:
-            return f"{name} could not be stopped"
-        case Stage.OVER:
-            return f"{name}: nothing to do any more"
+    idle, phase = duration(each.idle_minutes), each.phase.phase
+    told = {
+        Stage.STOPPING: f"{name} is being stopped",
+        Stage.STOPPED: f"{name} was stopped after {idle} without work; its disks are kept",
+        Stage.NOT_STOPPED: f"{name} could not be stopped",
+        Stage.OVER: f"{name}: nothing to do any more",
+    }
+    if stage in told:
+        return told[stage]
+    if phase is Phase.UNKNOWN:
+        return f"{name} runs, and nobody measures whether it is used"
+    quiet = f"{name} is {phase.value} for {idle}"
+    if stop_at is None:
+        return quiet
+    return f"{quiet} and will be stopped at {stop_at:%Y-%m-%d %H:%M} UTC"
 
 
 def _facts(each: JudgedMachine) -> str:

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from policies.facts import Machine
@@ -25,6 +25,7 @@ FOLDER = "incidents"
 SCHEMA = "spend-watchdog/incident/1"
 STAMP = "%Y%m%dT%H%M%SZ"
 READERS = 16
+ONE_SECOND = timedelta(seconds=1)
 NOTHING_BEFORE = ""
 
 
@@ -45,25 +46,70 @@ class IncidentLog:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        self._listed: dict[str, set[str]] = defaultdict(set)
+        """By machine, the incidents that the last listing showed."""
+        self.broken: dict[str, str] = {}
+        """By machine, why an incident of it cannot be read: nobody may act on it."""
 
-    def newest(self) -> dict[str, Kept]:
-        """By machine, its newest incident, open or ended. One listing, and a read an object."""
-        numbers: dict[str, list[str]] = defaultdict(list)
-        for key in self._ledger.objects(FOLDER):
-            numbers[key.rsplit("/", 1)[0]].append(key)
-        folders: dict[str, str] = {}
-        for folder in sorted(numbers, key=_opened):
-            folders[_machine(folder)] = folder
+    def unended(self, ended: Mapping[str, int]) -> dict[str, list[Kept]]:
+        """By machine, its incidents that may be open, oldest first.
+
+        `ended`: how many events each incident has that is known to have ended, so that it need not
+        be read again. One listing, and a read an object of the others.
+        """
+        numbers = self._numbers(FOLDER)
+        live = [key for key in sorted(numbers, key=_opened) if len(numbers[key]) != ended.get(key)]
         with ThreadPoolExecutor(max_workers=READERS) as pool:
-            found = pool.map(lambda folder: self._read(folder, numbers[folder]), folders.values())
-            return dict(zip(folders, found, strict=True))
+            read = list(pool.map(lambda key: self._tried(key, numbers[key]), live))
+        found: dict[str, list[Kept]] = defaultdict(list)
+        for key, kept in zip(live, read, strict=True):
+            if isinstance(kept, Kept):
+                found[_machine(key)].append(kept)
+            else:
+                self.broken[_machine(key)] = str(kept)
+        return dict(found)
+
+    def begin(self, machine: Machine, paused_at: datetime, by: str, now: datetime) -> Kept | None:
+        """A new incident where no other one is open; None: another patrol was faster.
+
+        Two that listed the same incidents choose the same name, and the store lets one have it. Two
+        that did not see each other's look again: whoever sees a rival gives way.
+        """
+        known = set(self._listed[machine.id])
+        boot = f"{FOLDER}/{machine.id}/{machine.boot}/"
+        earlier = [_opened_at(key) for key in known if key.startswith(boot)]
+        opened = max([paused_at, *(at + ONE_SECOND for at in earlier)])
+        begun = self.open(machine, opened, by, now)
+        if begun is None:
+            return None
+        numbers = self._numbers(f"{FOLDER}/{machine.id}")
+        for key in numbers.keys() - known - {begun.key}:
+            rival = self._tried(key, numbers[key])
+            if not isinstance(rival, Kept) or rival.incident.open:
+                why = f"{key} was begun at the same time"
+                self.write(begun, EventKind.CLOSED, by, now, {"why": why})
+                return None
+        return begun
 
     def of(self, machine: str) -> list[Kept]:
         """All incidents of one machine, oldest first."""
+        numbers = self._numbers(f"{FOLDER}/{machine}")
+        return [self._read(key, numbers[key]) for key in sorted(numbers, key=_opened)]
+
+    def _numbers(self, prefix: str) -> dict[str, list[str]]:
+        """By incident, the keys of its events, in their order."""
         numbers: dict[str, list[str]] = defaultdict(list)
-        for key in self._ledger.objects(f"{FOLDER}/{machine}"):
-            numbers[key.rsplit("/", 1)[0]].append(key)
-        return [self._read(folder, numbers[folder]) for folder in sorted(numbers, key=_opened)]
+        for key in self._ledger.objects(prefix):
+            folder = key.rsplit("/", 1)[0]
+            numbers[folder].append(key)
+            self._listed[_machine(folder)].add(folder)
+        return {folder: sorted(keys, key=_number) for folder, keys in numbers.items()}
+
+    def _tried(self, key: str, keys: Sequence[str]) -> Kept | LedgerError:
+        try:
+            return self._read(key, keys)
+        except LedgerError as error:
+            return error
 
     def open(self, machine: Machine, paused_at: datetime, by: str, now: datetime) -> Kept | None:
         """A new incident of this pause; None: another patrol was faster."""
@@ -99,9 +145,9 @@ class IncidentLog:
         )
 
     def _read(self, folder: str, keys: Sequence[str]) -> Kept:
-        _, machine, boot, opened = folder.split("/")
+        _, machine, boot, _ = folder.split("/")
         events, head = [], NOTHING_BEFORE
-        for n, key in enumerate(sorted(keys)):
+        for n, key in enumerate(keys):
             body = self._ledger.get_object(key)
             told = _told(body, key)
             if told["n"] != n or told["previous"] != head:
@@ -114,7 +160,7 @@ class IncidentLog:
         fresh = Incident(
             machine=machine,
             boot=boot,
-            opened_at=datetime.strptime(opened, STAMP).replace(tzinfo=UTC),
+            opened_at=_opened_at(folder),
         )
         return Kept(key=folder, incident=fold(fresh, events), events=tuple(events), head=head)
 
@@ -139,6 +185,16 @@ def event_rows(kept: Kept) -> list[dict[str, object]]:
 def _opened(folder: str) -> tuple[str, str]:
     parts = folder.split("/")
     return (parts[-1], folder)
+
+
+def _opened_at(folder: str) -> datetime:
+    return datetime.strptime(folder.rsplit("/", 1)[-1], STAMP).replace(tzinfo=UTC)
+
+
+def _number(key: str) -> int:
+    """More than 9999 events have longer numbers; a name that is no number comes first."""
+    name = key.rsplit("/", 1)[-1].removesuffix(".json")
+    return int(name) if name.isdecimal() else -1
 
 
 def _machine(folder: str) -> str:
