@@ -65,7 +65,7 @@ def news_of(
         stage=stage,
         headline=_headline(name, each, stage, stop_at),
         facts=_facts(each),
-        sentences=(because, *evidence),
+        sentences=(because, *evidence, *_emptied(each, stage)),
         history=f"{_HISTORY[stage]}: {why}",
         answerable=stage in {Stage.TOLD, Stage.WARNED},
     )
@@ -79,6 +79,14 @@ _HISTORY = {
     Stage.NOT_STOPPED: "not stopped",
     Stage.OVER: "over",
 }
+
+
+def _emptied(each: JudgedMachine, stage: Stage) -> tuple[str, ...]:
+    """What the stop empties besides, while there is time to save it."""
+    empties = each.machine.stop_terms.empties
+    if stage is not Stage.WARNED or not empties:
+        return ()
+    return (f"A stop empties {' and '.join(empties)}.",)
 
 
 def _headline(name: str, each: JudgedMachine, stage: Stage, stop_at: datetime | None) -> str:

@@ -1,0 +1,78 @@
+"""Azure: VMs of all subscriptions, metrics of Azure Monitor, history of the Activity Log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Self
+
+from policies.facts import UNPRICED, Machine, Price, Reading, Window
+from providers.azure.inventory import InventoryReader
+from providers.azure.permissions import read_only_role
+from providers.azure.prices import price_of
+from providers.azure.session import AzureSession, Endpoints
+from providers.azure.usage import HOW_TO_MEASURE, UsageReader
+from providers.base import Seen
+
+if TYPE_CHECKING:
+    from providers.registry import AzureWishes
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class AzureProvider:
+    """The machines of all subscriptions, with the abilities of `providers.base`."""
+
+    name = "azure"
+    how_to_measure = HOW_TO_MEASURE
+
+    def __init__(
+        self,
+        session: AzureSession,
+        *,
+        subscriptions: Sequence[str] | None = None,
+        regions: Sequence[str] | None = None,
+        clock: Callable[[], datetime] = _now,
+    ) -> None:
+        """`subscriptions` and `regions` None: all that the credentials show."""
+        self._session = session
+        self._inventory = InventoryReader(session, subscriptions, regions, clock)
+        self._usage = UsageReader(session)
+
+    @classmethod
+    def at(cls, wishes: AzureWishes, *, regions: Sequence[str] | None) -> Self:
+        """As the settings say. Raises `ProviderUnavailable` without credentials."""
+        session = AzureSession(
+            endpoints=Endpoints(
+                management=wishes.endpoint,
+                metrics=wishes.metrics_endpoint,
+                prices=wishes.prices_endpoint,
+            ),
+            ca_bundle=None if wishes.ca_bundle is None else str(wishes.ca_bundle),
+        )
+        return cls(session, subscriptions=wishes.subscriptions, regions=regions)
+
+    def machines(self) -> Seen[Machine]:
+        self._usage.forget()
+        return self._inventory.read()
+
+    def readings(self, machines: Sequence[Machine], window: Window) -> Seen[Reading]:
+        readings, gaps = self._usage.read(machines, window)
+        return Seen(values=tuple(readings), gaps=tuple(gaps))
+
+    def price(self, machine: Machine) -> Price:
+        """The listing prices each machine; others by their facts."""
+        return price_of(machine) if machine.price == UNPRICED else machine.price
+
+    def api_calls(self) -> Mapping[str, int]:
+        return self._session.meter.calls()
+
+    def watching_usd(self) -> Decimal | None:
+        return self._session.meter.usd()
+
+    def role_text(self) -> str:
+        return json.dumps(read_only_role(), indent=2)
