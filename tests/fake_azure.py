@@ -290,7 +290,7 @@ class AzureServer:
             error = {"error": {"code": fault.code, "message": f"{fault.code} of {name}"}}
             return fault.status, error, fault.headers
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
-        handler = self._handlers.get(name, AzureServer._get_resource)
+        handler: Any = self._handlers.get(name, AzureServer._get_resource)
         status, told, headers = handler(self, url.path, query, asked)
         return status, told, headers
 

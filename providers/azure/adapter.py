@@ -6,15 +6,17 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
-from policies.facts import UNPRICED, Machine, Price, Reading, Window
+from policies.facts import UNPRICED, Gap, Machine, Price, Reading, Transition, Window
 from providers.azure.inventory import InventoryReader
+from providers.azure.lifecycle import read_history
 from providers.azure.permissions import read_only_role
 from providers.azure.prices import price_of
 from providers.azure.session import AzureSession, Endpoints
+from providers.azure.stop import MachineStopper
 from providers.azure.usage import HOW_TO_MEASURE, UsageReader
-from providers.base import Seen
+from providers.base import Looked, Seen, StopAnswer
 
 if TYPE_CHECKING:
     from providers.registry import AzureWishes
@@ -29,6 +31,7 @@ class AzureProvider:
 
     name = "azure"
     how_to_measure = HOW_TO_MEASURE
+    tells_no_starts: Literal[True] = True
 
     def __init__(
         self,
@@ -40,8 +43,12 @@ class AzureProvider:
     ) -> None:
         """`subscriptions` and `regions` None: all that the credentials show."""
         self._session = session
+        self._clock = clock
         self._inventory = InventoryReader(session, subscriptions, regions, clock)
         self._usage = UsageReader(session)
+        self._stopper = MachineStopper(
+            session=session, inventory=self._inventory, usage=self._usage, clock=clock
+        )
 
     @classmethod
     def at(cls, wishes: AzureWishes, *, regions: Sequence[str] | None) -> Self:
@@ -63,6 +70,15 @@ class AzureProvider:
     def readings(self, machines: Sequence[Machine], window: Window) -> Seen[Reading]:
         readings, gaps = self._usage.read(machines, window)
         return Seen(values=tuple(readings), gaps=tuple(gaps))
+
+    def transitions(self, machines: Sequence[Machine], window: Window) -> Seen[Transition]:
+        return read_history(self._session, machines, window, self._clock())
+
+    def look(self, machine: Machine) -> Looked | Gap | None:
+        return self._stopper.look(machine)
+
+    def stop(self, machine: Machine) -> StopAnswer:
+        return self._stopper.stop(machine)
 
     def price(self, machine: Machine) -> Price:
         """The listing prices each machine; others by their facts."""

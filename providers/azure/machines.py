@@ -75,7 +75,7 @@ def machine_from(raw: Raw, facts: TypeFacts, listed: PriceList = NOTHING_LISTED)
         machine_type=spelled(size_of(raw) or "unknown"),
         accelerators=facts.accelerators,
         purchase=purchase,
-        first_launched_at=_moment(properties.get("timeCreated")),
+        first_launched_at=moment_of(properties.get("timeCreated")),
         started_at=None,
         stopped_at=None,
         group=group_of(raw, scope=scope, alone=f"{scope}:{native}"),
@@ -139,7 +139,7 @@ def changed_at(raw: Raw) -> datetime | None:
     so does an update of a tag. None: not told.
     """
     view = (raw.get("properties") or {}).get("instanceView") or {}
-    times = [_moment(status.get("time")) for status in view.get("statuses") or ()]
+    times = [moment_of(status.get("time")) for status in view.get("statuses") or ()]
     return max((each for each in times if each is not None), default=None)
 
 
@@ -194,7 +194,7 @@ def _image(properties: Raw) -> str | None:
     return ":".join(str(part) for part in parts if part) or None
 
 
-def _moment(told: object) -> datetime | None:
+def moment_of(told: object) -> datetime | None:
     if told is None:
         return None
     moment = told if isinstance(told, datetime) else _parsed(str(told))

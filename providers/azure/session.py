@@ -52,6 +52,7 @@ MANAGEMENT_SCOPE = f"{MANAGEMENT}/.default"
 METRICS_SCOPE = "https://metrics.monitor.azure.com/.default"
 """What tokens are asked for, whichever endpoint answers."""
 PAGES_AT_MOST = 500
+POLL_S = 3.0
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 USD_PER_METRICS_CALL = Decimal("0.00001")
@@ -206,10 +207,11 @@ class AzureSession:
         url = f"{base}/api/retail/prices"
         yield from self._paged(client, base, url, parameters, "NextPageLink", most)
 
-    def followed(self, url: str) -> Any:
-        """What an operation that was accepted says of itself now."""
+    def followed(self, url: str) -> tuple[Any, float]:
+        """What an operation that was accepted says of itself now, and seconds to the next look."""
         there = at_endpoint(url, self.endpoints.management_url())
-        return self._got(self._plain(), there, {})
+        response = self._answered(self._plain(), there, {})
+        return _object(response), seconds_of(response.headers.get("Retry-After"))
 
     def side_by_side(self, keys: Sequence[K], ask: Callable[[K], T]) -> dict[K, T | Exception]:
         """Each key's answer, or what prevented it. One never delays or ends another."""
@@ -266,15 +268,15 @@ class AzureSession:
         raise AnswerCut("its pages do not end")
 
     def _got(self, client: Any, url: str, parameters: Mapping[str, str]) -> Any:
+        return _object(self._answered(client, url, parameters))
+
+    def _answered(self, client: Any, url: str, parameters: Mapping[str, str]) -> Any:
         response = client.send_request(HttpRequest("GET", url, params=dict(parameters)))
         if response.status_code == UNAUTHORISED:
             raise ClientAuthenticationError(response=response)
         if response.status_code >= 400:  # noqa: PLR2004 - errors begin there
             raise HttpResponseError(response=response)
-        told = response.json() if response.content else {}
-        if not isinstance(told, dict):
-            raise TypeError("the answer is no object")
-        return told
+        return response
 
     def _client(self, key: tuple[str, str], make: Callable[[], T]) -> T:
         """A client that several threads may share; made once."""
@@ -376,6 +378,21 @@ class _Counting(SansIOHTTPPolicy[Any, Any]):
         http = request.http_request
         request.context.options.pop("enforce_https", None)
         self._meter.count(operation_of(http.method, urlsplit(http.url).path))
+
+
+def seconds_of(retry_after: str | None) -> float:
+    """What `Retry-After` tells; where it tells nothing, what the SDK takes for a short while."""
+    try:
+        return max(0.0, float(retry_after or POLL_S))
+    except ValueError:
+        return POLL_S
+
+
+def _object(response: Any) -> Any:
+    told = response.json() if response.content else {}
+    if not isinstance(told, dict):
+        raise TypeError("the answer is no object")
+    return told
 
 
 def operation_of(method: str, path: str) -> str:

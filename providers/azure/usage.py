@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from math import isfinite, isnan, nan
 from typing import NamedTuple
 
-from policies.facts import Gap, Machine, MachineState, Reading, Scope, Series, Window
+from policies.facts import Gap, Machine, Reading, Scope, Series, Window
 from providers.azure.errors import gap_from
 from providers.azure.machines import OFF_BUT_BILLED, resource_id_of
 from providers.azure.metrics import (
@@ -101,7 +101,8 @@ class UsageReader:
                 reading = host_reading(machine, points, window)
                 self._remember(machine, reading, window)
                 readings += [reading] if reading is not None else []
-                readings += _of_powered_off(machine, reading, window)
+                if machine.on_readings == OFF_BUT_BILLED:
+                    readings += _of_powered_off(machine, reading, window)
             if missing:
                 gaps.append(_incomplete(missing, len(batch.resources), scope))
         return readings, gaps
@@ -207,12 +208,10 @@ def _empty(window: Window) -> Series:
 
 
 def _of_powered_off(machine: Machine, reading: Reading | None, window: Window) -> Iterator[Reading]:
-    """Its GPUs do nothing since its CPU was measured last: what is off computes nothing."""
-    if machine.on_readings != OFF_BUT_BILLED or machine.state is not MachineState.RUNNING:
-        return
-    since = window.started_at
-    if reading is not None:
-        since = _last_work(reading)
+    """Its GPUs do nothing since its CPU did: what is off computes and sends nothing."""
+    since = window.started_at if reading is None else _last_work(reading)
+    if reading is None:
+        yield _nothing(machine, None, window, since)
     for number in range(machine.gpus or 0):
         yield _nothing(machine, str(number), window, since)
 

@@ -11,7 +11,7 @@ from providers.azure.permissions import GRANTED_BY, PERMISSIONS
 from providers.azure.session import AzureSession, Endpoints, Limits
 from tests.fake_azure import AzureServer
 
-QUICK = Limits(backoff_s=0.01, patience_s=2, question_s=20)
+QUICK = Limits(backoff_s=0.01, patience_s=2, question_s=20, follow_s=1)
 
 
 @pytest.fixture(scope="session")
