@@ -12,11 +12,13 @@ from policies.facts import UNPRICED, Gap, Machine, Price, Reading, Transition, W
 from providers.azure.inventory import InventoryReader
 from providers.azure.lifecycle import read_history
 from providers.azure.permissions import read_only_role
-from providers.azure.prices import price_of
+from providers.azure.price_list import read_prices
+from providers.azure.prices import price_list, price_of
 from providers.azure.session import AzureSession, Endpoints
 from providers.azure.stop import MachineStopper
 from providers.azure.usage import HOW_TO_MEASURE, UsageReader
 from providers.base import Looked, Seen, StopAnswer
+from providers.price_facts import ListPrice, PriceQuestion, Progress
 
 if TYPE_CHECKING:
     from providers.registry import AzureWishes
@@ -83,6 +85,12 @@ class AzureProvider:
     def price(self, machine: Machine) -> Price:
         """The listing prices each machine; others by their facts."""
         return price_of(machine) if machine.price == UNPRICED else machine.price
+
+    def list_prices(self, wanted: Sequence[PriceQuestion], progress: Progress) -> Seen[ListPrice]:
+        return read_prices(self._session, wanted, progress, self._clock())
+
+    def use_prices(self, prices: Sequence[ListPrice]) -> None:
+        self._inventory.listed = price_list(prices)
 
     def api_calls(self) -> Mapping[str, int]:
         return self._session.meter.calls()

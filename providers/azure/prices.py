@@ -14,19 +14,21 @@ from providers.price_facts import ListPrice
 
 LINUX = "Linux/UNIX"
 WINDOWS = "Windows"
+SPOT = "Spot"
+"""The component of a list price that is the present one of spot machines."""
 COVERED_BY_LIST = "without discounts, image licences, disks, addresses and traffic"
 
-PriceList: TypeAlias = Mapping[tuple[str, str, str], ListPrice]
-"""By region, size in lower case and operating system."""
+PriceList: TypeAlias = Mapping[tuple[str, str, str, str | None], ListPrice]
+"""By region, size in lower case, operating system and component: none, or `SPOT`."""
 NOTHING_LISTED: PriceList = MappingProxyType({})
 
 
 def price_list(prices: Iterable[ListPrice]) -> PriceList:
-    """Those of plain VMs at Azure."""
+    """Those of VMs at Azure."""
     return {
-        (each.region, each.machine_type.lower(), each.operating_system): each
+        (each.region, each.machine_type.lower(), each.operating_system, each.component): each
         for each in prices
-        if each.provider == "azure" and each.component is None
+        if each.provider == "azure" and each.component in {None, SPOT}
     }
 
 
@@ -46,14 +48,14 @@ def _found(machine: Machine, listed: PriceList) -> Price:
         return _unknown("how it was bought is not known")
     if (machine.stop_terms.prepaid or "").startswith("dedicated host"):
         return _unknown("it runs on a dedicated host, and the host is what is billed")
-    if machine.purchase is Purchase.SPOT:
-        return _spot(machine)
     system = machine.operating_system or LINUX
-    told = listed.get((machine.region, machine.machine_type.lower(), system))
+    spot = machine.purchase is Purchase.SPOT
+    size = machine.machine_type.lower()
+    told = listed.get((machine.region, size, system, SPOT if spot else None))
     if told is not None:
         return Price(
             hourly_usd=told.hourly_usd,
-            basis="unknown" if told.hourly_usd is None else "list",
+            basis="unknown" if told.hourly_usd is None else "spot" if spot else "list",
             source=told.source,
             as_of=told.as_of,
             why=told.why or COVERED_BY_LIST,
@@ -61,13 +63,8 @@ def _found(machine: Machine, listed: PriceList) -> Price:
     if system != LINUX:
         return _unknown(f"{system} costs more than the Linux list price, which is known")
     # A capacity reservation is billed at the on-demand rate, used or not.
-    return offers.hourly_price("azure", machine.region, machine.machine_type, Purchase.ON_DEMAND)
-
-
-def _spot(machine: Machine) -> Price:
-    if machine.operating_system != LINUX:
-        return _unknown(f"no spot price is known of {machine.machine_type} with Windows")
-    return offers.hourly_price("azure", machine.region, machine.machine_type, Purchase.SPOT)
+    purchase = Purchase.SPOT if spot else Purchase.ON_DEMAND
+    return offers.hourly_price("azure", machine.region, machine.machine_type, purchase)
 
 
 def _unknown(why: str) -> Price:
