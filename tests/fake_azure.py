@@ -168,6 +168,8 @@ class State:
     stop_takes_polls: int = 1
     stop_fails: str | None = None
     changed_at: dict[str, str] = field(default_factory=dict)
+    instead: dict[str, Any] = field(default_factory=dict)
+    """By operation, what is answered whatever is asked."""
 
 
 class AzureServer:
@@ -289,6 +291,8 @@ class AzureServer:
         if fault is not None:
             error = {"error": {"code": fault.code, "message": f"{fault.code} of {name}"}}
             return fault.status, error, fault.headers
+        if name in self.state.instead:
+            return 200, self.state.instead[name], {}
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
         handler: Any = self._handlers.get(name, AzureServer._get_resource)
         status, told, headers = handler(self, url.path, query, asked)

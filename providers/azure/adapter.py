@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal, Self
 
-from policies.facts import UNPRICED, Gap, Machine, Price, Reading, Transition, Window
+from policies.facts import UNPRICED, Gap, Machine, Price, Reading, Scope, Transition, Window
+from providers.azure.egress import EgressReader
 from providers.azure.inventory import InventoryReader
 from providers.azure.lifecycle import read_history
 from providers.azure.permissions import read_only_role
 from providers.azure.price_list import read_prices
 from providers.azure.prices import price_list, price_of
+from providers.azure.probes import probes
 from providers.azure.session import AzureSession, Endpoints
 from providers.azure.stop import MachineStopper
 from providers.azure.usage import HOW_TO_MEASURE, UsageReader
-from providers.base import Looked, Seen, StopAnswer
+from providers.base import Looked, Probe, Seen, StopAnswer
+from providers.egress import EgressCounter
 from providers.price_facts import ListPrice, PriceQuestion, Progress
 
 if TYPE_CHECKING:
@@ -48,6 +51,7 @@ class AzureProvider:
         self._clock = clock
         self._inventory = InventoryReader(session, subscriptions, regions, clock)
         self._usage = UsageReader(session)
+        self._egress = EgressReader(session=session, usage=self._usage)
         self._stopper = MachineStopper(
             session=session, inventory=self._inventory, usage=self._usage, clock=clock
         )
@@ -76,6 +80,11 @@ class AzureProvider:
     def transitions(self, machines: Sequence[Machine], window: Window) -> Seen[Transition]:
         return read_history(self._session, machines, window, self._clock())
 
+    def egress(
+        self, machines: Sequence[Machine], scopes: Sequence[Scope], window: Window
+    ) -> Seen[EgressCounter]:
+        return self._egress.read(machines, scopes, window)
+
     def look(self, machine: Machine) -> Looked | Gap | None:
         return self._stopper.look(machine)
 
@@ -100,3 +109,6 @@ class AzureProvider:
 
     def role_text(self) -> str:
         return json.dumps(read_only_role(), indent=2)
+
+    def probes(self) -> Iterator[Probe]:
+        return probes(self._session, self._inventory)

@@ -62,7 +62,7 @@ def read_history(
     for machine in machines:
         regions[machine.account].add(machine.region)
     answers = session.side_by_side(
-        sorted(regions), lambda subscription: _history(session, subscription, window, now)
+        sorted(regions), lambda subscription: history_of(session, subscription, window, now)
     )
     transitions: list[Transition] = []
     gaps: list[Gap] = []
@@ -109,7 +109,7 @@ def transition_from(event: Raw, by_path: Mapping[str, Machine]) -> Transition | 
     )
 
 
-def _history(
+def history_of(
     session: AzureSession, subscription: str, window: Window, now: datetime
 ) -> SubscriptionHistory:
     """Raises one of `AZURE_ERRORS` where nothing could be read."""

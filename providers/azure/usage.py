@@ -136,6 +136,23 @@ class UsageReader:
             self._sent[machine.id] |= hourly(reading.sent_bytes, window)
 
 
+def sent_of(
+    session: AzureSession, machines: Sequence[Machine], window: Window
+) -> Mapping[Batch, Mapping[str, Mapping[datetime, float]] | Exception]:
+    """By path in lower case, what each machine sent in each hour of a window of hours."""
+
+    def ask(batch: Batch) -> Mapping[str, Mapping[datetime, float]]:
+        asked = MetricAsked(
+            namespace=_namespace(batch.resources[0]), names=(SENT,), aggregations=("Total",)
+        )
+        return {
+            path: hourly(_column(points.get(SENT, ()), "total", window), window)
+            for path, points in read_batch(session, batch, asked, window).items()
+        }
+
+    return session.side_by_side(list(_batches(machines)), ask)
+
+
 def host_reading(machine: Machine, points: Points, window: Window) -> Reading | None:
     """None where nothing was measured. A metric that did not come is no column."""
     columns = {
