@@ -8,7 +8,17 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal, Self
 
-from policies.facts import UNPRICED, Gap, Machine, Price, Reading, Scope, Transition, Window
+from policies.facts import (
+    UNPRICED,
+    Gap,
+    Machine,
+    Price,
+    Reading,
+    Scope,
+    Storage,
+    Transition,
+    Window,
+)
 from providers.azure.egress import EgressReader
 from providers.azure.inventory import InventoryReader
 from providers.azure.lifecycle import read_history
@@ -18,8 +28,9 @@ from providers.azure.prices import price_list, price_of
 from providers.azure.probes import probes
 from providers.azure.session import AzureSession, Endpoints
 from providers.azure.stop import MachineStopper
+from providers.azure.storage import StorageReader
 from providers.azure.usage import HOW_TO_MEASURE, UsageReader
-from providers.base import Looked, Probe, Seen, StopAnswer
+from providers.base import Looked, Probe, Seen, StopAnswer, StorageAsked
 from providers.egress import EgressCounter
 from providers.price_facts import ListPrice, PriceQuestion, Progress
 
@@ -51,6 +62,7 @@ class AzureProvider:
         self._clock = clock
         self._inventory = InventoryReader(session, subscriptions, regions, clock)
         self._usage = UsageReader(session)
+        self._storage = StorageReader(session)
         self._egress = EgressReader(session=session, usage=self._usage)
         self._stopper = MachineStopper(
             session=session, inventory=self._inventory, usage=self._usage, clock=clock
@@ -79,6 +91,10 @@ class AzureProvider:
 
     def transitions(self, machines: Sequence[Machine], window: Window) -> Seen[Transition]:
         return read_history(self._session, machines, window, self._clock())
+
+    def storage(self, asked: StorageAsked) -> Seen[Storage]:
+        inventory = self._inventory
+        return self._storage.read(inventory.looked_at, inventory.regions, inventory.machines, asked)
 
     def egress(
         self, machines: Sequence[Machine], scopes: Sequence[Scope], window: Window

@@ -60,6 +60,8 @@ class InventoryReader:
     """Prices that Azure told; machines are priced by them first."""
     looked_at: Sequence[str] = ()
     """The subscriptions of the last listing, those that did not answer included."""
+    machines: Sequence[Machine] = ()
+    """Those of the last listing."""
     listed_at: datetime | None = None
     """When the last listing began."""
     _places: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -76,6 +78,7 @@ class InventoryReader:
         gaps += self._learnt(rows)
         machines, trouble = self._machines(rows)
         gaps += trouble
+        self.machines = machines
         for row in rows:
             self._places[subscription_of(row)].add(region_of(row))
         return Seen(

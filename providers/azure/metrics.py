@@ -65,7 +65,7 @@ def read_batch(
     return {_resource(value).lower(): _points(value) for value in body["values"]}
 
 
-def moment_of(point: Raw) -> datetime:
+def moment_of_point(point: Raw) -> datetime:
     return datetime.fromisoformat(str(point["timeStamp"]))
 
 

@@ -23,7 +23,7 @@ from providers.azure.metrics import (
     Batch,
     MetricAsked,
     Points,
-    moment_of,
+    moment_of_point,
     read_batch,
 )
 from providers.azure.session import AzureSession
@@ -214,7 +214,7 @@ def _column(points: Sequence[Mapping[str, object]], aggregation: str, window: Wi
     values = _empty(window)
     for point in points:
         told = point.get(aggregation)
-        index = int((moment_of(point) - window.started_at).total_seconds() // window.period_s)
+        index = int((moment_of_point(point) - window.started_at).total_seconds() // window.period_s)
         if isinstance(told, (int, float)) and isfinite(told) and 0 <= index < len(values):
             values[index] = float(told)
     return values
