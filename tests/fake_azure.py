@@ -175,6 +175,7 @@ class State:
 class AzureServer:
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
+        self.tokens: set[str] = set()
         self.state = State()
         self._lock = threading.Lock()
         self._folder = tempfile.TemporaryDirectory()
@@ -217,6 +218,7 @@ class AzureServer:
     def reset(self) -> None:
         self.state = State()
         self.calls.clear()
+        self.tokens.clear()
 
     def add(self, *resources: Raw) -> None:
         self.state.resources += resources
@@ -554,6 +556,7 @@ def _handler(server: AzureServer) -> type[BaseHTTPRequestHandler]:
             body = self.rfile.read(length)
             token = self.headers.get("authorization")
             public = "/retail/prices" in self.path
+            server.tokens.add(str(token))
             headers: Mapping[str, str] = {}
             if public == (token is not None):
                 status, told = 401, {"error": {"code": "InvalidAuthenticationToken"}}
