@@ -38,7 +38,8 @@ SIZE = "Standard_NC6s_v3"
 SECRET = "the-identity-header"
 CREATED = "2026-01-01T00:00:00.1234567+00:00"
 VM_TYPE = "microsoft.compute/virtualmachines"
-MEMBER_TYPE = "microsoft.compute/virtualmachinescalesets/virtualmachines"
+SCALE_SET_TYPE = "microsoft.compute/virtualmachinescalesets"
+MEMBER_TYPE = f"{SCALE_SET_TYPE}/virtualmachines"
 
 Raw = dict[str, Any]
 _NAMES = (
@@ -127,6 +128,17 @@ def member(
     raw["properties"]["vmId"] = str(uuid5(NAMESPACE_URL, raw["id"]))
     raw["properties"]["osProfile"]["computerName"] = f"{scale_set}{number:06d}"
     del raw["properties"]["hardwareProfile"]
+    return raw
+
+
+def scale_set(
+    name: str, *, size: str = SIZE, subscription: str = ONE, mode: str = "Uniform"
+) -> Raw:
+    raw = member(name, 0, size=size, subscription=subscription)
+    raw["id"] = raw["id"].rsplit("/virtualMachines/", 1)[0]
+    raw["type"] = SCALE_SET_TYPE
+    raw["name"] = name
+    raw["properties"] = {"orchestrationMode": mode, "provisioningState": "Succeeded"}
     return raw
 
 
@@ -316,6 +328,8 @@ class AzureServer:
         self.state.queries.append(asked)
         query = str(asked["query"]).lower()
         types = set(re.findall(r"'(microsoft\.[^']+)'", query))
+        if query.startswith("resources"):
+            types.discard(MEMBER_TYPE)
         wanted = {each.lower() for each in asked.get("subscriptions") or self.state.subscriptions}
         rows = [
             each
@@ -589,7 +603,7 @@ def _name(method: str, path: str) -> str:
 
 
 def _is_n(row: Raw) -> bool:
-    if row["type"] not in {VM_TYPE, MEMBER_TYPE}:
+    if row["type"] not in {VM_TYPE, MEMBER_TYPE, SCALE_SET_TYPE}:
         return True
     told = (row["properties"].get("hardwareProfile") or {}).get("vmSize")
     return str(told or (row["sku"] or {}).get("name")).lower().startswith("standard_n")

@@ -28,18 +28,20 @@ SKUS = "Microsoft.Compute/skus/read"
 SUBSCRIPTIONS = "Microsoft.Resources/subscriptions/read"
 SUBSCRIPTIONS_VERSION = "2022-12-01"
 COLUMNS = "id, name, type, subscriptionId, resourceGroup, location, zones, tags, managedBy, sku"
-QUERY = f"""resources
-| where type =~ 'microsoft.compute/virtualmachines'
-| where tostring(properties.hardwareProfile.vmSize) startswith '{FAMILY}'
+SCALE_SET = "microsoft.compute/virtualmachinescalesets"
+_OF_FAMILY = f"""| where tostring(properties.hardwareProfile.vmSize) startswith '{FAMILY}'
+    or tostring(sku.name) startswith '{FAMILY}'
 | project {COLUMNS}, properties
-| union (computeresources
-| where type =~ 'microsoft.compute/virtualmachinescalesets/virtualmachines'
-| where tostring(sku.name) startswith '{FAMILY}'
-    or tostring(properties.hardwareProfile.vmSize) startswith '{FAMILY}'
-| project {COLUMNS}, properties)
 | order by id asc"""
-"""VMs, members of Flexible scale sets among them, and members of Uniform ones, which have a table
-of their own. Rows are in Azure's own words."""
+QUERY = f"""resources
+| where type in~ ('microsoft.compute/virtualmachines', '{SCALE_SET}')
+{_OF_FAMILY}"""
+"""VMs, members of Flexible scale sets among them; and scale sets, which tell whether there are
+members of Uniform ones. Rows are in Azure's own words."""
+MEMBERS = f"""computeresources
+| where type =~ '{SCALE_SET}/virtualmachines'
+{_OF_FAMILY}"""
+"""Members of Uniform scale sets, which have a table of their own that joins no other."""
 
 Raw = Mapping[str, Any]
 
@@ -72,6 +74,7 @@ class InventoryReader:
         subscriptions, gaps = self.known_subscriptions()
         self.looked_at = subscriptions
         answers = resource_graph.ask(self.session, subscriptions, QUERY)
+        self._add_members(answers)
         rows = [row for row in answers.rows if self._wanted(row)]
         for subscription, error in answers.failed.items():
             gaps += self._unseen(subscription, error)
@@ -109,9 +112,21 @@ class InventoryReader:
                 if each.get("state", "Enabled") != "Deleted":
                     yield str(each["subscriptionId"]).lower()
 
+    def _add_members(self, answers: resource_graph.Answers) -> None:
+        """Asks further only where there is a Uniform scale set of a size with GPUs."""
+        having = sorted(
+            {subscription_of(row) for row in answers.rows if _is_uniform(row)} & answers.whole
+        )
+        if not having:
+            return
+        members = resource_graph.ask(self.session, having, MEMBERS)
+        answers.rows += members.rows
+        answers.failed |= members.failed
+        answers.whole -= members.failed.keys()
+
     def _wanted(self, row: Raw) -> bool:
         """By size and region; an answer that was not narrowed is narrowed here."""
-        size = size_of(row)
+        size = None if str(row.get("type")).lower() == SCALE_SET else size_of(row)
         inside = self.regions is None or region_of(row) in {each.lower() for each in self.regions}
         return size is not None and may_carry(size) and inside
 
@@ -180,6 +195,11 @@ class InventoryReader:
             regions = self.regions if self.regions is not None else self._places[subscription]
             for region in sorted({each.lower() for each in regions}):
                 yield Scope(provider="azure", account=subscription, region=region)
+
+
+def _is_uniform(row: Raw) -> bool:
+    mode = str((row.get("properties") or {}).get("orchestrationMode") or "Uniform")
+    return str(row.get("type")).lower() == SCALE_SET and mode.lower() == "uniform"
 
 
 def _not_understood(row: Raw, error: Exception) -> Gap:

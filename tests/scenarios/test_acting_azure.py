@@ -16,7 +16,7 @@ from providers.azure.adapter import AzureProvider
 from providers.azure.credentials import open_credentials
 from providers.azure.session import AzureSession, Endpoints, Limits
 from providers.base import Seen
-from tests.fake_azure import AzureServer, member, vm
+from tests.fake_azure import AzureServer, member, scale_set, vm
 from tests.scenarios.test_acting import POLICY, Channel, results
 from watchdog.actions import Acting
 from watchdog.alerts.incident_news import Stage
@@ -179,6 +179,7 @@ def test_what_must_not_be_stopped_is_told_and_left(lab: Lab) -> None:
                 "id": "/x/providers/Microsoft.Compute/virtualMachineScaleSets/workers"
             },
         ),
+        scale_set("uniform"),
         member("uniform", 0),
         vm("nvme", size="Standard_NC24ads_A100_v4"),
         vm("paid", capacityReservation={"capacityReservationGroup": group}),

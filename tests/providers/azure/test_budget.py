@@ -9,7 +9,7 @@ import pytest
 
 from providers.azure.adapter import AzureProvider
 from tests.contract.provider_contract import by_the_hour, window
-from tests.fake_azure import TWO, AzureServer, vm
+from tests.fake_azure import ONE, TWO, AzureServer, member, scale_set, vm
 
 Make = Callable[..., AzureProvider]
 
@@ -46,3 +46,25 @@ def test_many_subscriptions_are_asked_together(azure: AzureServer, provider: Mak
     (query,) = azure.state.queries
     assert len(query["subscriptions"]) == 2
     assert query["options"]["$top"] == 1000
+
+
+def test_members_of_scale_sets_are_asked_for_only_where_there_are_any(
+    azure: AzureServer, provider: Make
+) -> None:
+    azure.add(vm("one"), scale_set("flex", mode="Flexible"))
+    provider().machines()
+    assert azure.calls["resourcegraph:ListResources"] == 1
+    azure.add(scale_set("pool", subscription=TWO), member("pool", 0, subscription=TWO))
+    assert len(provider().machines().values) == 2
+    assert azure.calls["resourcegraph:ListResources"] == 3
+    assert azure.state.queries[-1]["subscriptions"] == [TWO]
+
+
+def test_members_that_cannot_be_listed_spoil_their_subscription_alone(
+    azure: AzureServer, provider: Make
+) -> None:
+    azure.add(vm("one"), vm("two", subscription=TWO), scale_set("pool", subscription=TWO))
+    azure.fail("resourcegraph:ListResources", after=1)
+    seen = provider().machines()
+    assert {gap.account for gap in seen.gaps} == {TWO}
+    assert {scope.account for scope in seen.scopes} == {ONE}

@@ -11,7 +11,7 @@ from policies.facts import Scope
 from providers.azure.adapter import AzureProvider
 from providers.base import Inventory
 from tests.contract.provider_contract import ProviderContract, World, window
-from tests.fake_azure import ONE, TWO, AzureServer, member, vm
+from tests.fake_azure import ONE, TWO, AzureServer, member, scale_set, vm
 
 PLACES = {ONE: "eastus", TWO: "westeurope"}
 
@@ -31,6 +31,7 @@ class AzureWorld:
                 vm(f"stopped{number}", power="deallocated", **where),
                 vm(f"off{number}", power="stopped", **where),
                 vm(f"cpu{number}", size="Standard_D4s_v5", **where),
+                scale_set(f"set{number}", subscription=subscription),
                 member(f"set{number}", 0, subscription=subscription, location=location),
             )
             for name, value in (("Percentage CPU", 40.0), ("Network Out Total", 1000.0)):

@@ -10,14 +10,14 @@ import pytest
 
 from policies.facts import Machine, MachineState, Purchase
 from providers.azure.adapter import AzureProvider
-from tests.fake_azure import ONE, TWO, AzureServer, member, vm
+from tests.fake_azure import ONE, TWO, AzureServer, member, scale_set, vm
 
 Make = Callable[..., AzureProvider]
 SCOPE = f"azure:{ONE}:eastus"
 
 
 def only(azure: AzureServer, provider: Make, row: dict[str, Any]) -> Machine:
-    azure.add(row)
+    azure.add(row, scale_set("workers"))
     (machine,) = provider().machines().values
     return machine
 

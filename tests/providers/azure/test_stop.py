@@ -10,7 +10,7 @@ import pytest
 from policies.facts import Gap, Machine
 from providers.azure.adapter import AzureProvider
 from providers.base import Looked
-from tests.fake_azure import AzureServer, member, vm
+from tests.fake_azure import AzureServer, member, scale_set, vm
 
 Make = Callable[..., AzureProvider]
 
@@ -175,7 +175,7 @@ def test_what_is_powered_off_can_be_deallocated(stage: AzureServer, provider: Ma
 
 
 def test_a_member_of_a_scale_set_is_never_asked_to_stop(stage: AzureServer, provider: Make) -> None:
-    stage.add(member("pool", 3))
+    stage.add(scale_set("pool"), member("pool", 3))
     made = provider()
     (machine,) = made.machines().values
     assert looked(made, machine).machine.stop_terms.controller == "scale set pool"

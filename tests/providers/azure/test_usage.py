@@ -10,7 +10,7 @@ from math import isnan
 from policies.facts import Machine, Reading
 from providers.azure.adapter import AzureProvider
 from tests.contract.provider_contract import by_the_hour, window
-from tests.fake_azure import TWO, AzureServer, member, vm
+from tests.fake_azure import TWO, AzureServer, member, scale_set, vm
 
 Make = Callable[..., AzureProvider]
 BATCH = "metrics:GetBatch"
@@ -73,6 +73,7 @@ def test_batches_are_of_one_subscription_region_and_kind(
         *(vm(f"vm{number}") for number in range(101)),
         *(vm(f"far{number}", location="westus3") for number in range(3)),
         *(vm(f"two{number}", subscription=TWO) for number in range(3)),
+        scale_set("set"),
         *(member("set", number) for number in range(3)),
     )
     readings(provider())
