@@ -228,9 +228,16 @@ def _asked(provider: Inventory, wanted: _Wanted, progress: Progress) -> Gathered
 
 def _plan(provider: Inventory, wanted: _Wanted) -> Callable[[Watched], Window | None]:
     """Of which time its starts and stops are asked for."""
-    if isinstance(provider, TellsNoStarts):
-        return lambda each: wanted.history(each) or each.windows.fine
-    return wanted.history
+    if not isinstance(provider, TellsNoStarts):
+        return wanted.history
+
+    def with_the_last_hours(each: Watched) -> Window:
+        asked, fine = wanted.history(each), each.windows.fine
+        return (
+            fine if asked is None else replace(asked, ended_at=max(asked.ended_at, fine.ended_at))
+        )
+
+    return with_the_last_hours
 
 
 def _total(amounts: Iterable[Decimal | None]) -> Decimal | None:
