@@ -345,11 +345,12 @@ class _Retry(RetryPolicy[Any, Any]):
         settings: dict[str, Any],  # noqa: ARG002 - the SDK names it
         response: PipelineResponse[Any, Any],
     ) -> bool:
-        """Never where each request is sent once, nor where the server wants a long wait."""
+        """Never where the server wants a long wait."""
         status = response.http_response.status_code
-        if self._tries == 1 or status not in self._RETRY_CODES:
-            return False
-        return (self.get_retry_after(response) or 0) <= self._patience_s
+        return (
+            status in self._RETRY_CODES
+            and (self.get_retry_after(response) or 0) <= self._patience_s
+        )
 
     def increment(self, settings: dict[str, Any], response: Any = None, error: Any = None) -> bool:
         """The base class takes a limit of zero for none at all."""
