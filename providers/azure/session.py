@@ -336,7 +336,6 @@ class _Retry(RetryPolicy[Any, Any]):
             retry_backoff_factor=limits.backoff_s,
             retry_backoff_max=limits.patience_s,
         )
-        self._tries = tries
         self._patience_s = limits.patience_s
         self._method_whitelist = frozenset({"GET", "POST"})
 
@@ -351,10 +350,6 @@ class _Retry(RetryPolicy[Any, Any]):
             status in self._RETRY_CODES
             and (self.get_retry_after(response) or 0) <= self._patience_s
         )
-
-    def increment(self, settings: dict[str, Any], response: Any = None, error: Any = None) -> bool:
-        """The base class takes a limit of zero for none at all."""
-        return self._tries > 1 and super().increment(settings, response, error)
 
 
 class _PlainBearer(BearerTokenCredentialPolicy[Any, Any]):
