@@ -171,6 +171,8 @@ class StopTerms:
     why: str
     loses: tuple[str, ...] = ()
     """What a stop would destroy: `3.8 TB of local NVMe disk`."""
+    empties: tuple[str, ...] = ()
+    """What a stop empties and nobody should rely on: told with a warning, and no veto."""
     controller: str | None = None
     """Who owns the machine and would replace it: `Auto Scaling group train-asg`."""
     controller_advice: str | None = None

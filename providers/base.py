@@ -86,6 +86,17 @@ class SeesOnlyNow(Protocol):
 
 
 @runtime_checkable
+class TellsNoStarts(Protocol):
+    """A provider whose listing does not tell when a machine was started last.
+
+    Its audit trail is asked in every patrol, for nothing else tells of a restart.
+    """
+
+    tells_no_starts: Literal[True]
+    """Marks it; there is nothing to ask."""
+
+
+@runtime_checkable
 class ReadsLifecycle(Protocol):
     def transitions(self, machines: Sequence[Machine], window: Window) -> Seen[Transition]:
         """Starts and ends from the audit trail, in the scopes of these machines.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Protocol
 
 from providers.base import Inventory, ProviderUnavailable
@@ -55,6 +56,28 @@ class AwsWishes(Protocol):
         """The ARN of the role that may stop; None: the credentials' own."""
 
 
+class AzureWishes(Protocol):
+    @property
+    def endpoint(self) -> str | None:
+        """Where Azure is asked; None: at its own addresses."""
+
+    @property
+    def metrics_endpoint(self) -> str | None:
+        """Where metrics are asked; None: where everything else is."""
+
+    @property
+    def prices_endpoint(self) -> str | None:
+        """Where retail prices are asked; None: where everything else is."""
+
+    @property
+    def ca_bundle(self) -> Path | None:
+        """Certificates to trust in place of the usual ones."""
+
+    @property
+    def subscriptions(self) -> Sequence[str] | None:
+        """None: every one that the credentials show."""
+
+
 class Wishes(Protocol):
     """The settings that decide which providers are used and what they look at."""
 
@@ -68,6 +91,9 @@ class Wishes(Protocol):
 
     @property
     def aws(self) -> AwsWishes: ...
+
+    @property
+    def azure(self) -> AzureWishes: ...
 
     @property
     def local(self) -> LocalWishes: ...
@@ -109,11 +135,15 @@ def build(name: str, wishes: Wishes) -> Inventory:
                 sagemaker=wishes.aws.sagemaker,
                 stop_role=wishes.aws.stop_role,
             )
+        case "azure":
+            from providers.azure.adapter import AzureProvider  # noqa: PLC0415 - imports its SDK
+
+            return AzureProvider.at(wishes.azure, regions=wishes.regions)
         case "local":
             from providers.local.adapter import LocalProvider  # noqa: PLC0415 - as the others
 
             return LocalProvider.here(wishes.local)
-        case "gcp" | "azure":
+        case "gcp":
             raise ProviderUnavailable(f"{name} is not in this version")
         case _:
             raise UnknownProviderError(_no_such(name))
@@ -138,6 +168,12 @@ def _adapter(name: str) -> type[Inventory] | None:
             except ModuleNotFoundError:
                 return None
             return AwsProvider
+        case "azure":
+            try:
+                from providers.azure.adapter import AzureProvider  # noqa: PLC0415 - imports its SDK
+            except ModuleNotFoundError:
+                return None
+            return AzureProvider
         case "local":
             from providers.local import adapter, nvml  # noqa: PLC0415 - as the others
 

@@ -20,6 +20,7 @@ from providers.base import (
     ReadsUsage,
     Seen,
     StorageAsked,
+    TellsNoStarts,
 )
 from watchdog.choosing_sources import most_trusted
 from watchdog.costs.prices_over_time import PriceStep
@@ -208,7 +209,7 @@ def _asked(provider: Inventory, wanted: _Wanted, progress: Progress) -> Gathered
     with ThreadPoolExecutor(max_workers=2) as beside:
         listing = beside.submit(_storage, provider, wanted.storage)
         reading = beside.submit(_usage, provider, machines, watched)
-        history, owing = _history(provider, machines, watched, wanted.history)
+        history, owing = _history(provider, machines, watched, _plan(provider, wanted))
         usage = reading.result()
         stored = listing.result()
     return Gathered(
@@ -223,6 +224,20 @@ def _asked(provider: Inventory, wanted: _Wanted, progress: Progress) -> Gathered
         storage=stored.values,
         storage_whole=stored.scopes,
     )
+
+
+def _plan(provider: Inventory, wanted: _Wanted) -> Callable[[Watched], Window | None]:
+    """Of which time its starts and stops are asked for."""
+    if not isinstance(provider, TellsNoStarts):
+        return wanted.history
+
+    def with_the_last_hours(each: Watched) -> Window:
+        asked, fine = wanted.history(each), each.windows.fine
+        return (
+            fine if asked is None else replace(asked, ended_at=max(asked.ended_at, fine.ended_at))
+        )
+
+    return with_the_last_hours
 
 
 def _total(amounts: Iterable[Decimal | None]) -> Decimal | None:

@@ -49,6 +49,7 @@ from watchdog.recall import recalled
 from watchdog.regrets import Stop, of_workloads, stops_of, too_many
 from watchdog.remember import history_owed, remember, watermarks
 from watchdog.runs.episodes import Seen, tell_episodes
+from watchdog.starts import with_starts
 from watchdog.storage import NOTHING_KEPT, Kept, keep_storage, mapped, storage_asked
 from watchdog.timekeeping import Accounted, account
 from watchdog.verdict_changes import change_events, claimed, verdict_changes
@@ -111,6 +112,7 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
         history_owed=history_owed(parts.ledger).get,
         storage=storage_asked(parts.ledger, parts.mapping, now) if parts.storage else None,
     )
+    gathered = with_starts(parts.ledger, gathered, parts.providers)
     gathered = with_spot_prices(parts.ledger, gathered, parts.providers, now=now)
     if parts.commitments:
         parts.progress("reading commitments")

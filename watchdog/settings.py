@@ -100,6 +100,37 @@ class AwsSettings(_Section):
     """The role that may stop, taken only where there is something to stop; None: the patrol's."""
 
 
+class AzureSettings(_Section):
+    endpoint: str | None = None
+    """Where Resource Manager and Resource Graph are asked, and all other services of Azure unless
+    an endpoint of their own is set. None: at Azure."""
+    metrics_endpoint: str | None = None
+    prices_endpoint: str | None = None
+    ca_bundle: Path | None = None
+    """Certificates to trust in place of the usual ones."""
+    subscriptions: Annotated[tuple[str, ...] | None, NoDecode] = None
+    """None: every subscription that the credentials show."""
+
+    @field_validator("subscriptions", mode="before")
+    @classmethod
+    def _split_subscriptions(cls, value: object) -> object:
+        return _split(value)
+
+    @field_validator("endpoint", "metrics_endpoint", "prices_endpoint")
+    @classmethod
+    def _is_url(cls, value: str | None) -> str | None:
+        if value is not None and urlsplit(value).scheme not in {"http", "https"}:
+            raise ValueError("needs the form https://HOST or https://HOST:PORT")
+        return value
+
+    @field_validator("ca_bundle")
+    @classmethod
+    def _is_there(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError(f"there is no file {value}")
+        return value
+
+
 class LocalSettings(_Section):
     """What an hour of this workstation costs. Nobody sends a bill for it, so it is set here."""
 
@@ -222,6 +253,7 @@ class Settings(BaseSettings):
     """Gets `{"text": …}` by POST when alerts have not arrived for an hour."""
     slack: SlackSettings = SlackSettings()
     aws: AwsSettings = AwsSettings()
+    azure: AzureSettings = AzureSettings()
     local: LocalSettings = LocalSettings()
     prometheus: PrometheusSettings = PrometheusSettings()
     mlflow: MlflowSettings = MlflowSettings()
@@ -311,7 +343,7 @@ def _refuse_unknown_variables() -> None:
             raise SettingsError(f"{variable}: there is no such setting{_close(name, known)}")
 
 
-_RESERVED = ("GCP__", "AZURE__")
+_RESERVED = ("GCP__",)
 """Sections of providers that this version does not have: their settings are no mistake."""
 
 

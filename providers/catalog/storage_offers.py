@@ -24,7 +24,8 @@ SOURCES = (
         as_of=None,
         covers=(
             "AWS storage in us-east-1: capacity, IOPS and throughput of disks, snapshots, idle"
-            " addresses, classes of S3"
+            " addresses, classes of S3; Azure storage in eastus: some tiers of disks, idle"
+            " addresses, blobs"
         ),
         leaves_out="other regions, tiers above the first, requests, retrievals, early deletions",
     ),
@@ -39,6 +40,15 @@ SOURCES = (
             " Retrieval"
         ),
         leaves_out="other regions, requests and retrievals",
+    ),
+    Source(
+        id="azure-price-pages",
+        name="Azure price pages, as people quote them",
+        origin="azure.microsoft.com: managed disks pricing",
+        licence="figures only",
+        as_of="2026-10",
+        covers="Azure in eastus: tiers of premium and standard disks, snapshots",
+        leaves_out="other regions, other redundancy, bursts and requests",
     ),
 )
 """Where the figures of `storage_prices.csv` come from."""

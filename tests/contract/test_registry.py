@@ -34,6 +34,15 @@ class Agent:
 
 
 @dataclass(frozen=True)
+class Cloud:
+    endpoint: str | None = None
+    metrics_endpoint: str | None = None
+    prices_endpoint: str | None = None
+    ca_bundle: Path | None = None
+    subscriptions: Sequence[str] | None = None
+
+
+@dataclass(frozen=True)
 class Desk:
     hourly_usd: Decimal | None = None
     electricity_usd_per_kwh: Decimal | None = None
@@ -46,6 +55,7 @@ class Wishes:
     providers: Sequence[str] | None = None
     regions: Sequence[str] | None = None
     aws: Agent = field(default_factory=Agent)
+    azure: Cloud = field(default_factory=Cloud)
     local: Desk = field(default_factory=Desk)
 
 
@@ -57,7 +67,7 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AZURE_CLIENT_ID"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
@@ -76,10 +86,11 @@ def test_what_nobody_asked_for_is_no_gap(no_keys: None) -> None:
 
 
 def test_what_was_asked_for_and_cannot_be_used_says_why(no_keys: None) -> None:
-    found = available(Wishes(providers=("aws", "gcp")))
+    found = available(Wishes(providers=("aws", "azure", "gcp")))
     told = {name: str(why) for name, why in found.items() if isinstance(why, ProviderUnavailable)}
-    assert list(told) == ["aws", "gcp"]
+    assert list(told) == ["aws", "azure", "gcp"]
     assert "no AWS credentials" in told["aws"]
+    assert "no Azure credentials" in told["azure"]
     assert told["gcp"] == "gcp is not in this version"
 
 
@@ -108,9 +119,11 @@ def test_without_the_sdk_a_provider_says_how_to_get_it() -> None:
     code = (
         "import sys\n"
         "sys.modules['boto3'] = sys.modules['botocore'] = sys.modules['pynvml'] = None\n"
+        "sys.modules['azure'] = None\n"
         "from tests.contract.test_registry import Wishes\n"
         "from providers.registry import available, capabilities\n"
         "print(available(Wishes(providers=('aws',)))['aws'])\n"
+        "print(available(Wishes(providers=('azure',)))['azure'])\n"
         "print(available(Wishes(providers=('local',)))['local'])\n"
         "print(available(Wishes()), any(each.has for each in capabilities()))\n"
     )
@@ -118,6 +131,7 @@ def test_without_the_sdk_a_provider_says_how_to_get_it() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert 'pip install "cloud-spend-watchdog[aws]"' in done.stdout
+    assert 'pip install "cloud-spend-watchdog[azure]"' in done.stdout
     assert 'pip install "cloud-spend-watchdog[gpu]"' in done.stdout
     assert done.stdout.splitlines()[-1] == "{} False"
 

@@ -72,7 +72,7 @@ def news_of(
         stage=stage,
         headline=_ordered(name, stage, ordered_by) or _headline(name, each, stage, stop_at),
         facts=_facts(each),
-        sentences=(because, *evidence),
+        sentences=(because, *evidence, *_emptied(each, stage)),
         history=f"{_HISTORY[stage]}: {why}{f', by order of {ordered_by}' if ordered_by else ''}",
         answerable=stage in {Stage.TOLD, Stage.WARNED},
     )
@@ -101,6 +101,14 @@ _HISTORY = {
     Stage.NOT_STOPPED: "not stopped",
     Stage.OVER: "over",
 }
+
+
+def _emptied(each: JudgedMachine, stage: Stage) -> tuple[str, ...]:
+    """What the stop empties besides, while there is time to save it."""
+    empties = each.machine.stop_terms.empties
+    if stage is not Stage.WARNED or not empties:
+        return ()
+    return (f"A stop empties {' and '.join(empties)}.",)
 
 
 def _ordered(name: str, stage: Stage, by: str | None) -> str | None:

@@ -87,7 +87,8 @@ def test_tiers_by_hand() -> None:
 def test_figures_are_those_of_the_source(sources: Path) -> None:
     with (sources / "infracost_unit_prices.csv").open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
-    ours = {row["item"]: row for row in committed() if row["source"] == "infracost"}
+    of_source = [row for row in committed() if row["source"] == "infracost"]
+    ours = {row["item"]: row for row in of_source if row["provider"] == "aws"}
     assert ours.keys() == QUOTED.keys() | OF_SIZE.keys() | ELSEWHERE
     for item, (component, resource) in QUOTED.items():
         prices = {
@@ -107,3 +108,37 @@ def test_figures_are_those_of_the_source(sources: Path) -> None:
             and float(row["monthly_qty"]) == size
         }
         assert prices == {Decimal(ours[item]["usd_per_month"])}, item
+
+
+@pytest.mark.shared
+def test_figures_of_azure_are_those_of_the_source(sources: Path) -> None:
+    told: dict[str, set[Decimal]] = {}
+    with (sources / "infracost_unit_prices.csv").open(encoding="utf-8", newline="") as lines:
+        for row in csv.DictReader(lines):
+            usd = Decimal(row["unit_price_usd"]).quantize(Decimal("0.000001"))
+            told.setdefault(f"{row['resource']} {row['component']}", set()).add(usd)
+    parts = {0: "Capacity (first 50TB)", 51_200: "Capacity (next 450TB)", 563_200: "over 500TB"}
+    checked = 0
+    for row in committed():
+        if row["provider"] != "azure" or row["source"] != "infracost":
+            continue
+        usd = Decimal(row["usd_per_month"])
+        words = row["item"].split()
+        if words[0] == "disk":
+            names = [f"Storage ({words[1].upper()}, {words[2].upper()})"]
+        elif words[0] == "address":
+            usd, names = usd / 730, ["IP address (static, regional)"]
+        else:
+            redundancy = words[1].removeprefix("standard_").upper()
+            names = [f"Standard.{redundancy}.{words[2].title()}"]
+            if words[2] == "hot":
+                names.append(parts[int(row["above"])])
+        found = [
+            each
+            for name, several in told.items()
+            if all(part in name for part in names)
+            for each in several
+        ]
+        assert usd.quantize(Decimal("0.000001")) in found, row
+        checked += 1
+    assert checked == 17

@@ -1,0 +1,1 @@
+"""Machines on Microsoft Azure."""
