@@ -50,6 +50,20 @@ class AwsWishes(Protocol):
         """Whether what SageMaker runs is looked at."""
 
 
+class GcpWishes(Protocol):
+    @property
+    def endpoint(self) -> str | None:
+        """Where every REST service is asked; None: at Google's own addresses."""
+
+    @property
+    def monitoring_endpoint(self) -> str | None:
+        """`host:port` of Cloud Monitoring over gRPC; None: Google's own."""
+
+    @property
+    def projects(self) -> Sequence[str] | None:
+        """None: every project that the credentials show."""
+
+
 class Wishes(Protocol):
     """The settings that decide which providers are used and what they look at."""
 
@@ -63,6 +77,9 @@ class Wishes(Protocol):
 
     @property
     def aws(self) -> AwsWishes: ...
+
+    @property
+    def gcp(self) -> GcpWishes: ...
 
     @property
     def local(self) -> LocalWishes: ...
@@ -107,7 +124,16 @@ def build(name: str, wishes: Wishes) -> Inventory:
             from providers.local.adapter import LocalProvider  # noqa: PLC0415 - as the others
 
             return LocalProvider.here(wishes.local)
-        case "gcp" | "azure":
+        case "gcp":
+            from providers.gcp.adapter import GcpProvider  # noqa: PLC0415 - as the others
+
+            return GcpProvider(
+                regions=wishes.regions,
+                projects=wishes.gcp.projects,
+                endpoint=wishes.gcp.endpoint,
+                monitoring_endpoint=wishes.gcp.monitoring_endpoint,
+            )
+        case "azure":
             raise ProviderUnavailable(f"{name} is not in this version")
         case _:
             raise UnknownProviderError(_no_such(name))
@@ -132,6 +158,12 @@ def _adapter(name: str) -> type[Inventory] | None:
             except ModuleNotFoundError:
                 return None
             return AwsProvider
+        case "gcp":
+            try:
+                from providers.gcp.adapter import GcpProvider  # noqa: PLC0415 - as the others
+            except ModuleNotFoundError:
+                return None
+            return GcpProvider
         case "local":
             from providers.local import adapter, nvml  # noqa: PLC0415 - as the others
 

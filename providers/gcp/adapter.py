@@ -1,0 +1,90 @@
+"""GCP: machines of Compute Engine and TPU VMs, Cloud Monitoring, audit logs and prices.
+
+Reads only, but for a stop; see `permissions.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from importlib.util import find_spec
+
+from policies.facts import UNPRICED, Machine, Price, Reading, Window
+from providers.base import Seen
+from providers.gcp.inventory import InventoryReader
+from providers.gcp.permissions import read_only_role
+from providers.gcp.prices import price_list, price_of
+from providers.gcp.session import GcpSession, Limits
+from providers.gcp.usage import HOW_TO_MEASURE, UsageReader
+from providers.price_facts import ListPrice
+
+
+SDKS = ("google.cloud.billing_v1", "google.cloud.compute_v1", "google.cloud.monitoring_v3")
+
+
+def _require_sdks() -> None:
+    """They are imported when first needed, which is too late to say how to get them."""
+    for name in SDKS:
+        if find_spec(name) is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+_require_sdks()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class GcpProvider:
+    """The machines of the projects that the credentials show."""
+
+    name = "gcp"
+    how_to_measure = HOW_TO_MEASURE
+
+    def __init__(
+        self,
+        *,
+        projects: Sequence[str] | None = None,
+        regions: Sequence[str] | None = None,
+        endpoint: str | None = None,
+        monitoring_endpoint: str | None = None,
+        limits: Limits | None = None,
+        clock: Callable[[], datetime] = _now,
+    ) -> None:
+        """None: every project and region that the credentials show, at Google's own addresses.
+
+        Raises `ProviderUnavailable` without credentials.
+        """
+        self._session = GcpSession(
+            projects=projects,
+            endpoint=endpoint,
+            monitoring_endpoint=monitoring_endpoint,
+            limits=limits,
+        )
+        self._inventory = InventoryReader(self._session, regions)
+        self._usage = UsageReader(self._session, clock)
+
+    def machines(self) -> Seen[Machine]:
+        return self._inventory.read()
+
+    def readings(self, machines: Sequence[Machine], window: Window) -> Seen[Reading]:
+        readings, gaps = self._usage.read(machines, window)
+        return Seen(values=tuple(readings), gaps=tuple(gaps))
+
+    def price(self, machine: Machine) -> Price:
+        """The listing prices each machine, for it also sees local SSD; others by their facts."""
+        return price_of(machine) if machine.price == UNPRICED else machine.price
+
+    def use_prices(self, prices: Sequence[ListPrice]) -> None:
+        self._inventory.listed = price_list(prices)
+
+    def api_calls(self) -> Mapping[str, int]:
+        return self._session.meter.calls()
+
+    def watching_usd(self) -> Decimal | None:
+        return self._session.meter.usd()
+
+    def role_text(self) -> str:
+        return read_only_role()
