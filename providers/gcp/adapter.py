@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from importlib.util import find_spec
 
-from policies.facts import UNPRICED, Machine, Price, Reading, Window
-from providers.base import Seen
+from policies.facts import UNPRICED, Gap, Machine, Price, Reading, Window
+from providers.base import Looked, Seen, StopAnswer
 from providers.gcp.inventory import InventoryReader
 from providers.gcp.permissions import read_only_role
 from providers.gcp.prices import price_list, price_of
 from providers.gcp.session import GcpSession, Limits
+from providers.gcp.stop import InstanceStopper
 from providers.gcp.usage import HOW_TO_MEASURE, UsageReader
 from providers.price_facts import ListPrice
 
@@ -65,6 +66,9 @@ class GcpProvider:
         )
         self._inventory = InventoryReader(self._session, regions)
         self._usage = UsageReader(self._session, clock)
+        self._stopper = InstanceStopper(
+            session=self._session, inventory=self._inventory, usage=self._usage, clock=clock
+        )
 
     def machines(self) -> Seen[Machine]:
         return self._inventory.read()
@@ -72,6 +76,12 @@ class GcpProvider:
     def readings(self, machines: Sequence[Machine], window: Window) -> Seen[Reading]:
         readings, gaps = self._usage.read(machines, window)
         return Seen(values=tuple(readings), gaps=tuple(gaps))
+
+    def look(self, machine: Machine) -> Looked | Gap | None:
+        return self._stopper.look(machine)
+
+    def stop(self, machine: Machine) -> StopAnswer:
+        return self._stopper.stop(machine)
 
     def price(self, machine: Machine) -> Price:
         """The listing prices each machine, for it also sees local SSD; others by their facts."""
