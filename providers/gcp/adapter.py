@@ -20,7 +20,6 @@ from providers.gcp.stop import InstanceStopper
 from providers.gcp.usage import HOW_TO_MEASURE, UsageReader
 from providers.price_facts import ListPrice
 
-
 SDKS = ("google.cloud.billing_v1", "google.cloud.compute_v1", "google.cloud.monitoring_v3")
 
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from policies.facts import Accelerator, Machine, MachineState, Price, Purchase, StopTerms
+from policies.facts import Accelerator, Machine, MachineState, Purchase, StopTerms
 from providers.gcp.controllers import group_of
 from providers.gcp.listing import region_of, tail
 from providers.gcp.machines import METERED, moment
-from providers.gcp.prices import LINUX
+from providers.gcp.prices import LINUX, tpu_price
 from providers.gcp.session import GcpSession
 from providers.gcp.stopping import protected_by
 
@@ -100,13 +100,7 @@ def machine_from(raw: Raw, *, project: str) -> Machine | None:
             controller_advice="stop it with `gcloud compute tpus tpu-vm stop`, or delete it",
             protected=protected_by(labels),
         ),
-        price=Price(
-            hourly_usd=None,
-            basis="unknown",
-            source=None,
-            as_of=None,
-            why=f"no offline price for {_type_of(raw)}",
-        ),
+        price=tpu_price(region, _type_of(raw), _purchase(raw, spot=spot)),
         tags=labels,
         operating_system=LINUX,
         host_names=tuple(

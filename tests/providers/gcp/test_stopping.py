@@ -11,6 +11,7 @@ import pytest
 from policies.facts import Machine
 from providers.base import Looked, StopAnswer
 from providers.gcp.adapter import GcpProvider
+from providers.gcp.session import Limits
 from tests.fake_gcp import FakeGcp
 
 Make = Callable[..., GcpProvider]
@@ -42,8 +43,6 @@ def test_a_stop_is_followed_to_its_end(gcp: FakeGcp, provider: Make) -> None:
 
 
 def test_an_operation_that_lasts_is_only_requested(gcp: FakeGcp, provider: Make) -> None:
-    from providers.gcp.session import Limits
-
     gcp.stops_after = None
     gcp.machine()
     made = provider(limits=Limits(operation_s=0.05, operation_wait_s=0.01))
