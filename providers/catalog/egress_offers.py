@@ -54,7 +54,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
                 licence="Apache-2.0",
                 as_of="2026-07-30",
                 covers="GCP Premium Tier to the internet but for China and Australia, 40 regions",
-                leaves_out="China, Australia, Standard Tier, discounts; Japan and Korea look wrong there",
+                leaves_out="China, Australia, Japan and Korea (look wrong there), Standard Tier",
             ),
         )
     }

@@ -14,11 +14,12 @@ from policies.facts import UNPRICED, Gap, Machine, Price, Reading, Window
 from providers.base import Looked, Seen, StopAnswer
 from providers.gcp.inventory import InventoryReader
 from providers.gcp.permissions import read_only_role
+from providers.gcp.price_list import read_prices
 from providers.gcp.prices import price_list, price_of
 from providers.gcp.session import GcpSession, Limits
 from providers.gcp.stop import InstanceStopper
 from providers.gcp.usage import HOW_TO_MEASURE, UsageReader
-from providers.price_facts import ListPrice
+from providers.price_facts import ListPrice, PriceQuestion, Progress
 
 SDKS = ("google.cloud.billing_v1", "google.cloud.compute_v1", "google.cloud.monitoring_v3")
 
@@ -85,6 +86,9 @@ class GcpProvider:
     def price(self, machine: Machine) -> Price:
         """The listing prices each machine, for it also sees local SSD; others by their facts."""
         return price_of(machine) if machine.price == UNPRICED else machine.price
+
+    def list_prices(self, wanted: Sequence[PriceQuestion], progress: Progress) -> Seen[ListPrice]:
+        return read_prices(self._session, wanted, progress)
 
     def use_prices(self, prices: Sequence[ListPrice]) -> None:
         self._inventory.listed = price_list(prices)
