@@ -10,14 +10,15 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from importlib.util import find_spec
 
-from policies.facts import UNPRICED, Gap, Machine, Price, Reading, Window
-from providers.base import Looked, Seen, StopAnswer
+from policies.facts import UNPRICED, Gap, Machine, Price, Reading, Storage, Window
+from providers.base import Looked, Seen, StopAnswer, StorageAsked
 from providers.gcp.inventory import InventoryReader
 from providers.gcp.permissions import read_only_role
 from providers.gcp.price_list import read_prices
-from providers.gcp.prices import price_list, price_of
+from providers.gcp.prices import price_list, price_of, stopped_hourly_usd
 from providers.gcp.session import GcpSession, Limits
 from providers.gcp.stop import InstanceStopper
+from providers.gcp.storage import StorageReader
 from providers.gcp.usage import HOW_TO_MEASURE, UsageReader
 from providers.price_facts import ListPrice, PriceQuestion, Progress
 
@@ -66,6 +67,7 @@ class GcpProvider:
         )
         self._inventory = InventoryReader(self._session, regions)
         self._usage = UsageReader(self._session, clock)
+        self._storage = StorageReader(self._session, self._inventory)
         self._stopper = InstanceStopper(
             session=self._session, inventory=self._inventory, usage=self._usage, clock=clock
         )
@@ -76,6 +78,12 @@ class GcpProvider:
     def readings(self, machines: Sequence[Machine], window: Window) -> Seen[Reading]:
         readings, gaps = self._usage.read(machines, window)
         return Seen(values=tuple(readings), gaps=tuple(gaps))
+
+    def storage(self, asked: StorageAsked) -> Seen[Storage]:
+        return self._storage.read(asked)
+
+    def stopped_hourly_usd(self, machine: Machine, storage: Sequence[Storage]) -> Decimal | None:
+        return stopped_hourly_usd(machine, storage, self._storage.addresses_of[machine.id])
 
     def look(self, machine: Machine) -> Looked | Gap | None:
         return self._stopper.look(machine)

@@ -13,6 +13,7 @@ from policies.facts import Machine, Price, Purchase, Storage
 from providers.catalog import offers
 from providers.catalog.gcp_parts import part_price
 from providers.catalog.offers import Source
+from providers.gcp.storage_prices import address_meter
 from providers.price_facts import ListPrice
 
 LINUX = "Linux/UNIX"
@@ -69,9 +70,19 @@ def tpu_price(region: str, accelerator_type: str, purchase: Purchase) -> Price:
     return replace(found, saves_usd=found.hourly_usd)
 
 
-def stopped_hourly_usd(machine: Machine, storage: Sequence[Storage]) -> Decimal | None:
-    """An hour of its disks, a month being 730 hours; None where one of them has no price."""
-    months = [each.monthly_cost_usd for each in storage if each.attached_to == machine.id]
+def stopped_hourly_usd(
+    machine: Machine, storage: Sequence[Storage], addresses: int
+) -> Decimal | None:
+    """An hour of its disks and reserved addresses, a month being 730 hours; None where unknown.
+
+    `storage`: everything that its project was seen to hold.
+    """
+    months = [
+        each.monthly_cost_usd
+        for each in storage
+        if each.kind == "volume" and each.attached_to == machine.id
+    ]
+    months += [address_meter(machine.region).month_usd] * addresses
     known = [usd for usd in months if usd is not None]
     return sum(known, Decimal(0)) / HOURS_A_MONTH if len(known) == len(months) else None
 
