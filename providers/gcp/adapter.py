@@ -5,20 +5,35 @@ Reads only, but for a stop; see `permissions.py`.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from importlib.util import find_spec
 
-from policies.facts import UNPRICED, Gap, Machine, Price, Reading, Storage, Window
-from providers.base import Looked, Seen, StopAnswer, StorageAsked
+from policies.facts import (
+    UNPRICED,
+    Gap,
+    Machine,
+    Price,
+    Reading,
+    Scope,
+    Storage,
+    Transition,
+    Window,
+)
+from providers.base import Looked, Seen, StopAnswer, StorageAsked, Unread
+from providers.egress import EgressCounter
+from providers.gcp.egress import EgressReader
 from providers.gcp.inventory import InventoryReader
+from providers.gcp.lifecycle import ProjectHistory, gaps_of, project_history
 from providers.gcp.permissions import read_only_role
 from providers.gcp.price_list import read_prices
 from providers.gcp.prices import price_list, price_of, stopped_hourly_usd
 from providers.gcp.session import GcpSession, Limits
 from providers.gcp.stop import InstanceStopper
 from providers.gcp.storage import StorageReader
+from providers.gcp.tpus import is_tpu
 from providers.gcp.usage import HOW_TO_MEASURE, UsageReader
 from providers.price_facts import ListPrice, PriceQuestion, Progress
 
@@ -68,6 +83,9 @@ class GcpProvider:
         self._inventory = InventoryReader(self._session, regions)
         self._usage = UsageReader(self._session, clock)
         self._storage = StorageReader(self._session, self._inventory)
+        self._egress = EgressReader(
+            session=self._session, bucket_tags=lambda: self._storage.tags_of
+        )
         self._stopper = InstanceStopper(
             session=self._session, inventory=self._inventory, usage=self._usage, clock=clock
         )
@@ -78,6 +96,53 @@ class GcpProvider:
     def readings(self, machines: Sequence[Machine], window: Window) -> Seen[Reading]:
         readings, gaps = self._usage.read(machines, window)
         return Seen(values=tuple(readings), gaps=tuple(gaps))
+
+    def enabled_regions(self) -> Sequence[str] | None:
+        """Those in which some project has a zone; known once machines were listed."""
+        return sorted({str(scope.region) for scope in self._inventory.looked_at}) or None
+
+    def transitions(self, machines: Sequence[Machine], window: Window) -> Seen[Transition]:
+        """Of these machines, and of machines with accelerators that are gone by now.
+
+        TPU VMs have logs of another kind, which are not read.
+        """
+        places: dict[str, set[str]] = defaultdict(set)
+        for machine in machines:
+            if not is_tpu(machine):
+                places[machine.account].add(machine.region)
+        known = {machine.id for machine in machines}
+
+        def history(project: str) -> ProjectHistory:
+            return project_history(
+                self._session,
+                project,
+                sorted(places[project]),
+                window,
+                lambda each: each.machine in known or self._carries(each.machine_type),
+            )
+
+        answers = self._session.side_by_side(sorted(places), history)
+        parts = {
+            project: answer
+            if isinstance(answer, ProjectHistory)
+            else ProjectHistory(gaps=gaps_of(answer, project, sorted(places[project])))
+            for project, answer in answers.items()
+        }
+        return Seen(
+            values=tuple(each for part in parts.values() for each in part.transitions),
+            gaps=tuple(gap for part in parts.values() for gap in part.gaps),
+            unread=tuple(
+                Unread(scope=Scope(provider="gcp", account=project, region=region), window=unread)
+                for project, part in parts.items()
+                if (unread := part.unread) is not None
+                for region in sorted(places[project])
+            ),
+        )
+
+    def egress(
+        self, machines: Sequence[Machine], scopes: Sequence[Scope], window: Window
+    ) -> Seen[EgressCounter]:
+        return self._egress.read(machines, scopes, window)
 
     def storage(self, asked: StorageAsked) -> Seen[Storage]:
         return self._storage.read(asked)
@@ -109,3 +174,7 @@ class GcpProvider:
 
     def role_text(self) -> str:
         return read_only_role()
+
+    def _carries(self, machine_type: str | None) -> bool:
+        facts = None if machine_type is None else self._inventory.facts(machine_type)
+        return facts is not None and bool(facts.accelerators)

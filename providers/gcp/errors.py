@@ -64,13 +64,20 @@ def gap_from(error: BaseException, scope: Scope, what: str, needs: str) -> Gap:
         account=scope.account,
         region=scope.region,
         what=what,
-        why=one_line(_why(error, scope, needs)),
+        why=one_line(_why(root(error), scope, needs)),
     )
 
 
 def likeness(error: BaseException) -> str:
     """The same for errors of one cause, in whichever words each service puts it."""
-    return _told(error)
+    return _told(root(error))
+
+
+def root(error: BaseException) -> BaseException:
+    """What kept happening, where it was tried until time was up."""
+    if isinstance(error, RetryError) and isinstance(error.cause, BaseException):
+        return error.cause
+    return error
 
 
 def reasons(error: BaseException) -> frozenset[str]:

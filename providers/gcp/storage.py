@@ -39,6 +39,8 @@ class StorageReader:
     inventory: InventoryReader
     addresses_of: Counter[str] = field(default_factory=Counter)
     """By machine, the reserved addresses that it held in the last reading."""
+    tags_of: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    """By bucket, its labels in the last reading."""
 
     def read(self, asked: StorageAsked) -> Seen[Storage]:
         """In the projects of the last listing of machines."""
@@ -54,6 +56,7 @@ class StorageReader:
                 found += answer.storage
                 gaps += answer.gaps
                 self.addresses_of.update(answer.holders)
+                self.tags_of |= {each.id: each.tags for each in answer.storage}
                 if not answer.gaps:
                     sound.add(project)
             else:

@@ -22,8 +22,8 @@ from providers.registry import (
     capabilities,
 )
 
-NOT_OF_GCP = ("spot prices",)
-"""Spot prices of GCP stand in its price list, and change once a month at most."""
+NOT_OF_GCP = ("spot prices", "commitments")
+"""Spot prices of GCP stand in the catalogue; its commitments are not read yet."""
 ROOT = Path(__file__).resolve().parents[2]
 
 
