@@ -6,7 +6,7 @@ Reads only, but for a stop; see `permissions.py`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from importlib.util import find_spec
@@ -22,7 +22,7 @@ from policies.facts import (
     Transition,
     Window,
 )
-from providers.base import Looked, Seen, StopAnswer, StorageAsked, Unread
+from providers.base import Looked, Probe, Seen, StopAnswer, StorageAsked, Unread
 from providers.egress import EgressCounter
 from providers.gcp.egress import EgressReader
 from providers.gcp.inventory import InventoryReader
@@ -30,6 +30,7 @@ from providers.gcp.lifecycle import ProjectHistory, gaps_of, project_history
 from providers.gcp.permissions import read_only_role
 from providers.gcp.price_list import read_prices
 from providers.gcp.prices import price_list, price_of, stopped_hourly_usd
+from providers.gcp.probes import probes
 from providers.gcp.session import GcpSession, Limits
 from providers.gcp.stop import InstanceStopper
 from providers.gcp.storage import StorageReader
@@ -80,6 +81,7 @@ class GcpProvider:
             monitoring_endpoint=monitoring_endpoint,
             limits=limits,
         )
+        self._clock = clock
         self._inventory = InventoryReader(self._session, regions)
         self._usage = UsageReader(self._session, clock)
         self._storage = StorageReader(self._session, self._inventory)
@@ -174,6 +176,9 @@ class GcpProvider:
 
     def role_text(self) -> str:
         return read_only_role()
+
+    def probes(self) -> Iterator[Probe]:
+        return probes(self._session, self._clock)
 
     def _carries(self, machine_type: str | None) -> bool:
         facts = None if machine_type is None else self._inventory.facts(machine_type)

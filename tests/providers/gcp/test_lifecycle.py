@@ -69,7 +69,7 @@ def test_starts_and_stops_of_a_machine(gcp: FakeGcp, provider: Make) -> None:
     ]
     assert {each.machine for each in seen.values} == {machine.id}
     assert seen.values[0].by == "ana@example.com"
-    (_, body) = [each for each in gcp.bodies if each[0] == "logging:ListEntries"][0]
+    (_, body) = next(each for each in gcp.bodies if each[0] == "logging:ListEntries")
     assert 'timestamp>="2026-11-17T12:00:00Z"' in body["filter"]
 
 
