@@ -71,7 +71,7 @@ def type_from_catalogue(name: str) -> TypeFacts | None:
         return None
     return TypeFacts(
         accelerators=accelerators,
-        vcpus=vcpus_of(name),
+        vcpus=offers.vcpus("gcp", name),
         local_ssd_gib=offers.local_disk_gib("gcp", name),
     )
 

@@ -36,14 +36,13 @@ class Meter:
     """How several points of one interval become one: `max` or `sum`."""
     mean_column: str | None = None
     """Where their mean goes as well."""
-    only: tuple[str, frozenset[str]] | None = None
-    """A label and the values that count; others are other figures of the same metric."""
+    only: tuple[str, str] | None = None
+    """A label and the value that counts; others are other figures of the same metric."""
     aligner: str = "ALIGN_MAX"
     """What Monitoring does over a coarse period."""
 
 
 AGENT, DCGM, COMPUTE = "monitoring:agent", "monitoring:dcgm", "monitoring:compute"
-_USED = frozenset({"used"})
 
 AGENT_METERS = (
     Meter(
@@ -62,7 +61,7 @@ AGENT_METERS = (
         of_gpu=True,
         scale=1 / MIB,
         together="max",
-        only=("memory_state", _USED),
+        only=("memory_state", "used"),
     ),
 )
 DCGM_METERS = (
@@ -82,7 +81,7 @@ DCGM_METERS = (
         of_gpu=True,
         scale=1 / MIB,
         together="max",
-        only=("state", _USED),
+        only=("state", "used"),
     ),
 )
 HOST_METERS = (
@@ -208,7 +207,7 @@ def key_of(series: Any, meter: Meter) -> Key | None:
     labels = series.metric.labels
     if not machine:
         return None
-    if meter.only is not None and labels.get(meter.only[0]) not in meter.only[1]:
+    if meter.only is not None and labels.get(meter.only[0]) != meter.only[1]:
         return None
     if not meter.of_gpu:
         return machine, HOST

@@ -133,6 +133,8 @@ class UsageReader:
     def _series(self, meter: Meter, window: Window, machines: Sequence[Machine]) -> list[Any]:
         """Every series of one metric type in one project. A filter names machines that are few."""
         text = f'metric.type="{meter.metric}"'
+        if meter.only is not None:
+            text += f' AND metric.labels.{meter.only[0]}="{meter.only[1]}"'
         if len(machines) <= NAMED_AT_MOST:
             named = ",".join(f'"{each.native_id}"' for each in machines)
             text += f" AND resource.labels.instance_id=one_of({named})"
