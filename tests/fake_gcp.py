@@ -171,6 +171,7 @@ class FakeGcp:
             "creationTimestamp": _stamp(began),
             "lastStartTimestamp": _stamp(began),
             "labels": dict(labels or {}),
+            "labelFingerprint": "42WmSpB8rSM=",
             "disks": [{"type": "PERSISTENT", "boot": True, "diskSizeGb": "100", "licenses": []}],
             "scheduling": {"provisioningModel": "STANDARD", "automaticRestart": True},
             "networkInterfaces": [{"networkIP": "10.128.0.7"}],
@@ -307,8 +308,8 @@ class FakeGcp:
             return 404, _error(404, "notFound", f"instance {name} was not found")
         self.stopped.append((name, query))
         has_ssd = any(disk.get("type") == "SCRATCH" for disk in found["disks"])
-        if has_ssd and "discardLocalSsd" not in query:
-            return 400, _error(400, "badRequest", "discardLocalSsd must be set: it has local SSD")
+        if has_ssd and query.get("discardLocalSsd") != "true":
+            return 400, _error(400, "badRequest", "its local SSD cannot be preserved")
         operation = {
             "kind": "compute#operation",
             "name": f"operation-{len(self.operations)}",
@@ -359,6 +360,15 @@ class FakeGcp:
         found = self._instance(told["project"], told["zone"], told["name"])
         missing = _error(404, "notFound", f"instance {told['name']} was not found")
         return (404, missing) if found is None else (200, found)
+
+    def set_labels(self, told: Parts, _query: Parts, body: Any) -> Answer:
+        found = self._instance(told["project"], told["zone"], told["name"])
+        if found is None:
+            return 404, _error(404, "notFound", f"instance {told['name']} was not found")
+        if body.get("labelFingerprint") != found.get("labelFingerprint"):
+            return 412, _error(412, "conditionNotMet", "Labels fingerprint is stale")
+        found["labels"] = dict(body["labels"])
+        return 200, {"kind": "compute#operation", "name": "operation-labels", "status": "RUNNING"}
 
     def permissions(self, _told: Parts, _query: Parts, body: Any) -> Answer:
         asked = body["permissions"]
@@ -436,6 +446,11 @@ _ROUTES: tuple[tuple[str, str, Handler], ...] = (
         rf"POST {_ZONE}/instances/(?P<name>[^/]+)/stop",
         "compute:StopInstance",
         lambda gcp, told, query, _: gcp.stop(told["project"], told["zone"], told["name"], query),
+    ),
+    (
+        rf"POST {_ZONE}/instances/(?P<name>[^/]+)/setLabels",
+        "compute:SetLabels",
+        FakeGcp.set_labels,
     ),
     (
         rf"GET {_ZONE}/operations/(?P<name>[^/]+)",

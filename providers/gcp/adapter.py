@@ -26,6 +26,7 @@ from providers.base import Looked, Probe, Seen, StopAnswer, StorageAsked, Unread
 from providers.egress import EgressCounter
 from providers.gcp.egress import EgressReader
 from providers.gcp.inventory import InventoryReader
+from providers.gcp.keep_labels import write_keep
 from providers.gcp.lifecycle import ProjectHistory, gaps_of, project_history
 from providers.gcp.permissions import read_only_role
 from providers.gcp.price_list import read_prices
@@ -157,6 +158,9 @@ class GcpProvider:
 
     def stop(self, machine: Machine) -> StopAnswer:
         return self._stopper.stop(machine)
+
+    def write_keep(self, machine: str, until: datetime) -> str | None:
+        return write_keep(self._session, machine, until)
 
     def price(self, machine: Machine) -> Price:
         """The listing prices each machine, for it also sees local SSD; others by their facts."""

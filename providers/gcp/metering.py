@@ -33,6 +33,7 @@ _NAMES = (
     (r"GET .*/global/(snapshots|operations)", "compute:List{0}"),
     (r"GET .*/zones/[^/]+/instances/[^/]+", "compute:GetInstance"),
     (r"POST .*/zones/[^/]+/instances/[^/]+/stop", "compute:StopInstance"),
+    (r"POST .*/zones/[^/]+/instances/[^/]+/setLabels", "compute:SetLabels"),
     (r"GET .*/zones/[^/]+/operations/[^/]+", "compute:GetOperation"),
     (r"GET /v2/projects/[^/]+/locations/-/nodes", "tpu:ListNodes"),
     (r"POST /v2/entries:list", "logging:ListEntries"),

@@ -25,6 +25,13 @@ STOP_PERMISSIONS = (
 """Of the stop role, which stands beside the read-only one."""
 
 
+KEEP_PERMISSIONS = (
+    ("compute.instances.list", "find the machine by its number"),
+    ("compute.instances.setLabels", "write spend-watchdog-keep-until"),
+)
+"""Of the role that writes keeps onto machines. Google grants labels as a whole or not at all."""
+
+
 def read_only_role() -> str:
     """A custom role for `gcloud iam roles create`; it can change nothing."""
     return _role(
@@ -40,6 +47,15 @@ def stop_role() -> str:
         "Spend watchdog, stop",
         "Stops machines. Never deletes one.",
         STOP_PERMISSIONS,
+    )
+
+
+def keep_role() -> str:
+    """To be granted besides, where keeps shall stand as labels on the machines."""
+    return _role(
+        "Spend watchdog, keep",
+        "Writes the label spend-watchdog-keep-until.",
+        KEEP_PERMISSIONS,
     )
 
 

@@ -62,7 +62,10 @@ class InstanceStopper:
         return Looked(machine=seen, host=self.usage.host(seen, window))
 
     def stop(self, machine: Machine) -> StopAnswer:
-        """Local SSD is never discarded, and a member of a group never stopped behind its back."""
+        """A member of a group is never stopped behind its back, and local SSD never discarded:
+
+        Google is asked to preserve it, and refuses the stop where it cannot.
+        """
         if is_tpu(machine):
             return StopAnswer(result="refused", why=machine.stop_terms.why)
         try:
@@ -151,17 +154,20 @@ class InstanceStopper:
 
 
 def _forbidden(seen: Machine, judged: Machine) -> StopAnswer | None:
-    """What is read of the machine now and was perhaps not known when it was judged."""
-    terms = seen.stop_terms
+    """What stands against the stop now and was not known when it was decided.
+
+    A person may have agreed to what was known: local SSD, a protection, capacity that may be gone.
+    Nobody can agree to what a controller does, or to what Google does not do.
+    """
+    now, then = seen.stop_terms, judged.stop_terms
     if seen.boot != judged.boot:
         return StopAnswer(result="failed", why="it was started again since it was judged")
-    if terms.loses:
-        why = f"a stop would lose {' and '.join(terms.loses)}, and nobody agreed to that"
-        return StopAnswer(result="refused", why=why)
-    if terms.controller is not None:
-        return StopAnswer(result="refused", why=f"it belongs to {terms.controller}")
-    if terms.protected is not None:
-        return StopAnswer(result="refused", why=f"it is protected by {terms.protected}")
-    if terms.can_stop is not True:
-        return StopAnswer(result="refused", why=terms.why)
+    if now.controller is not None:
+        return StopAnswer(result="refused", why=f"it belongs to {now.controller}")
+    if now.can_stop is False or (now.can_stop is None and then.can_stop is not None):
+        return StopAnswer(result="refused", why=now.why)
+    if now.loses and now.loses != then.loses:
+        return StopAnswer(result="refused", why=f"a stop might lose {' and '.join(now.loses)}")
+    if now.protected is not None and now.protected != then.protected:
+        return StopAnswer(result="refused", why=f"it is protected by {now.protected} now")
     return None

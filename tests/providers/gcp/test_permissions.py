@@ -12,7 +12,13 @@ import yaml
 
 from providers.base import StorageAsked
 from providers.gcp.adapter import GcpProvider
-from providers.gcp.permissions import PERMISSIONS, STOP_PERMISSIONS, read_only_role, stop_role
+from providers.gcp.permissions import (
+    PERMISSIONS,
+    STOP_PERMISSIONS,
+    keep_role,
+    read_only_role,
+    stop_role,
+)
 from tests.contract.provider_contract import by_the_hour, window
 from tests.fake_gcp import FakeGcp
 
@@ -43,6 +49,7 @@ def permissions_of(text: str) -> list[str]:
 def test_the_role_files_are_what_init_prints() -> None:
     assert (INFRA / "read-only-role.yaml").read_text(encoding="utf-8") == read_only_role()
     assert (INFRA / "stop-role.yaml").read_text(encoding="utf-8") == stop_role()
+    assert (INFRA / "keep-role.yaml").read_text(encoding="utf-8") == keep_role()
 
 
 def test_the_read_only_role_changes_nothing() -> None:

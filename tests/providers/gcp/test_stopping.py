@@ -59,24 +59,72 @@ def test_an_operation_that_fails_after_it_was_accepted(gcp: FakeGcp, provider: M
 @pytest.mark.parametrize(
     ("machine", "why"),
     [
-        ({"disks": [*BOOT, *SSD, *SSD]}, "750 GiB of local SSD"),
-        ({"machine_type": "a3-highgpu-8g"}, "6000 GiB of local SSD"),
         ({"metadata": {"items": [{"key": "created-by", "value": MIG}]}}, "group trainers"),
         ({"labels": {"goog-k8s-node-pool-name": "gpus"}}, "GKE node pool gpus"),
-        ({"labels": {"spend-watchdog-protected": "true"}}, "spend-watchdog-protected"),
         ({"labels": {"notebooks-product": "workbench-instances"}}, "Workbench"),
-        ({"scheduling": {"provisioningModel": "FLEX_START"}}, "flex-start"),
-        ({"scheduling": {"provisioningModel": "TELEPATHIC"}}, "TELEPATHIC"),
-        ({"startRestricted": True}, "restricted its start"),
     ],
 )
-def test_what_must_not_be_stopped_is_refused_without_asking(
+def test_what_belongs_to_another_is_refused_without_asking(
     gcp: FakeGcp, provider: Make, machine: dict[str, Any], why: str
 ) -> None:
     answer = stopped(gcp, provider, **machine)
     assert answer.result == "refused"
     assert why in answer.why
     assert gcp.stopped == []
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"disks": [*BOOT, *SSD, *SSD]}, "750 GiB of local SSD"),
+        ({"labels": {"spend-watchdog-protected": "true"}}, "spend-watchdog-protected"),
+        ({"startRestricted": True}, "restricted its start"),
+    ],
+)
+def test_what_nobody_knew_when_it_was_decided_forbids_the_stop(
+    gcp: FakeGcp, provider: Make, change: dict[str, Any], why: str
+) -> None:
+    native = gcp.machine()
+    made = provider()
+    judged = only(made)
+    gcp.find(native).update(change)
+    answer = made.stop(judged)
+    assert answer.result == "refused"
+    assert why in answer.why
+    assert gcp.stopped == []
+
+
+def test_local_ssd_is_never_discarded_even_where_somebody_agreed(
+    gcp: FakeGcp, provider: Make
+) -> None:
+    native = gcp.machine(disks=[*BOOT, *SSD])
+    made = provider()
+    machine = only(made)
+    assert machine.stop_terms.loses == ("375 GiB of local SSD",)
+    assert made.stop(machine).result == "refused"
+    assert gcp.find(native)["status"] == "RUNNING"
+    assert gcp.stopped[0][1]["discardLocalSsd"] == "false"
+
+
+@pytest.mark.parametrize(
+    ("machine", "why"),
+    [
+        ({"machine_type": "a3-highgpu-8g"}, None),
+        ({"scheduling": {"provisioningModel": "FLEX_START"}}, "flex-start"),
+        ({"scheduling": {"provisioningModel": "TELEPATHIC"}}, "TELEPATHIC"),
+        ({"startRestricted": True}, "restricted its start"),
+    ],
+)
+def test_what_a_stop_would_mean_is_told_beforehand(
+    gcp: FakeGcp, provider: Make, machine: dict[str, Any], why: str | None
+) -> None:
+    gcp.machine(**machine)
+    terms = only(provider()).stop_terms
+    if why is None:
+        assert terms.loses == ("6000 GiB of local SSD",)
+    else:
+        assert terms.can_stop is None
+        assert why in terms.why
 
 
 @pytest.mark.parametrize(
