@@ -180,7 +180,7 @@ class InventoryReader:
                     continue
                 if facts is not None and not facts.accelerators and not message.guest_accelerators:
                     continue
-                raw = as_json(message)
+                raw = {**as_json(message), "zone": zone}
                 known = facts or TypeFacts(accelerators=())
                 if accelerators_of(raw, known):
                     yield machine_from(raw, project=each.project, facts=known, listed=self.listed)

@@ -6,7 +6,6 @@ None of them holds a GPU machine, so where one is needed the machine type is swa
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,7 +41,7 @@ def listings() -> list[Path]:
     return [*sorted(FLIGHTS.glob(f"*/{INSTANCES}")), LIBCLOUD / "aggregated_instances.json"]
 
 
-def instances(page: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def instances(page: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [each for part in page["items"].values() for each in part.get("instances", ())]
 
 
@@ -54,8 +53,9 @@ def test_lists_of_instances(gcp: FakeGcp, provider: Make, path: Path) -> None:
     seen = provider().machines()
     assert seen.values == (), "no machine of the recordings carries an accelerator"
     assert all(gap.what.startswith("machine") for gap in seen.gaps)
-    text = re.sub(r"machineTypes/[\w-]+", "machineTypes/g2-standard-8", json.dumps(page))
-    swapped = json.loads(text)
+    swapped = json.loads(json.dumps(page))
+    for each in instances(swapped):
+        each["machineType"] = "zones/z/machineTypes/g2-standard-8"
     gcp.edits["compute:AggregatedListInstances"] = lambda _: swapped
     seen = provider().machines()
     assert {machine.native_id for machine in seen.values} == {
