@@ -87,13 +87,14 @@ class GcpProvider:
         self._usage = UsageReader(self._session, clock)
         self._storage = StorageReader(self._session, self._inventory)
         self._egress = EgressReader(
-            session=self._session, bucket_tags=lambda: self._storage.tags_of
+            session=self._session, usage=self._usage, bucket_tags=lambda: self._storage.tags_of
         )
         self._stopper = InstanceStopper(
             session=self._session, inventory=self._inventory, usage=self._usage, clock=clock
         )
 
     def machines(self) -> Seen[Machine]:
+        self._usage.forget()
         return self._inventory.read()
 
     def readings(self, machines: Sequence[Machine], window: Window) -> Seen[Reading]:

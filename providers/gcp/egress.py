@@ -17,7 +17,7 @@ from providers.gcp.errors import GCP_ERRORS, gap_from
 from providers.gcp.series import place_of, value_of
 from providers.gcp.session import GcpSession
 from providers.gcp.tpus import is_tpu
-from providers.gcp.usage import READS, fetch_series
+from providers.gcp.usage import READS, UsageReader, fetch_series
 
 WHAT = "egress metrics"
 SENT = "compute.googleapis.com/instance/network/sent_bytes_count"
@@ -50,6 +50,8 @@ class ProjectEgress:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EgressReader:
     session: GcpSession
+    usage: UsageReader
+    """Has what machines sent, where their readings were asked for just now."""
     bucket_tags: Callable[[], Tags]
     """Labels of the buckets that were listed last; of others they are not known."""
 
@@ -81,11 +83,13 @@ class EgressReader:
         machines: Sequence[Machine],
         window: Window,
     ) -> ProjectEgress:
-        """Three questions. A metric that nobody writes has no series, and is no gap."""
+        """Three questions at most. A metric that nobody writes has no series, and is no gap."""
         found = ProjectEgress()
+        names = frozenset(machine.native_id for machine in machines)
+        known = self.usage.kept(project, SENT, window, names)
         questions = [(DOWNLOADED, "")]
         if machines:
-            questions += [(SENT, ""), (FLOW, OUTSIDE)]
+            questions += [(FLOW, OUTSIDE)] if known else [(SENT, ""), (FLOW, OUTSIDE)]
 
         def ask(metric: str, more: str) -> list[Any] | Exception:
             try:
@@ -95,7 +99,7 @@ class EgressReader:
                 return error
 
         jobs = [partial(ask, *question) for question in questions]
-        told: dict[str, list[Any]] = {}
+        told: dict[str, list[Any]] = {SENT: known.series} if known else {}
         for (metric, _), answer in zip(questions, self.session.within_project(jobs), strict=True):
             if isinstance(answer, Exception):
                 found.gaps += _gaps(answer, scopes)

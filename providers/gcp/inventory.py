@@ -180,10 +180,10 @@ class InventoryReader:
                     continue
                 if facts is not None and not facts.accelerators and not message.guest_accelerators:
                     continue
-                raw = {**as_json(message), "zone": zone}
+                told: Mapping[str, Any] = {**as_json(message), "zone": zone}
                 known = facts or TypeFacts(accelerators=())
-                if accelerators_of(raw, known):
-                    yield machine_from(raw, project=each.project, facts=known, listed=self.listed)
+                if accelerators_of(told, known):
+                    yield machine_from(told, project=each.project, facts=known, listed=self.listed)
         for raw in each.tpus.nodes:
             machine = tpus.machine_from(raw, project=each.project)
             if machine is not None and self._wanted(machine.region):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isnan, nan
 from typing import Any, TypeAlias
@@ -17,8 +17,7 @@ from policies.facts import Machine, Reading, Series, Window
 
 MIB = 2**20
 COARSE_S = 600
-"""From this period on Monitoring takes the maximum itself: two weeks of single points would be
-twenty thousand a GPU. The mean of an hour is then unknown, for it would take another call."""
+"""Windows of this period and longer are coarse."""
 HOST: str | None = None
 """Stands for a machine's host where a GPU's name would stand."""
 
@@ -138,8 +137,18 @@ class Grid:
     columns: dict[Key, Columns] = field(default_factory=lambda: defaultdict(dict))
     sources: dict[Key, str] = field(default_factory=dict)
 
-    def lay(self, meter: Meter, series: Iterable[Any], wanted: frozenset[str]) -> None:
-        """Every series of one metric type; those of other machines are left out."""
+    def lay(
+        self,
+        meter: Meter,
+        series: Iterable[Any],
+        wanted: Collection[str],
+        *,
+        aligned: bool = False,
+    ) -> None:
+        """Every series of one metric type; those of other machines are left out.
+
+        `aligned`: its points are maxima already, of which no mean is taken.
+        """
         by_key: dict[Key, list[Any]] = defaultdict(list)
         for each in series:
             key = key_of(each, meter)
@@ -153,7 +162,7 @@ class Grid:
             columns = self.columns[key]
             combine: Callable[[Sequence[float]], float] = max if meter.together == "max" else sum
             columns[meter.column] = self._column(values, combine)
-            if meter.mean_column is not None and self.window.period_s < COARSE_S:
+            if meter.mean_column is not None and not aligned:
                 columns[meter.mean_column] = self._column(values, _mean)
 
     def _column(

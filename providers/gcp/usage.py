@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from functools import partial
 from math import isnan
 from typing import Any
@@ -32,6 +32,12 @@ PAGE = 100_000
 PAGES_AT_MOST = 200
 NAMED_AT_MOST = 80
 """Machines that one filter names, which Google keeps to 2,048 characters."""
+FINE_S = 300
+NEAR = timedelta(hours=25)
+"""A coarse window that ends so long ago at most is followed by a fine one."""
+RAW_AT_MOST = timedelta(hours=25)
+"""Up to here every point is read, for its maximum and its mean; beyond, Monitoring takes the
+maximum or the sum of each period: two weeks of single points would be twenty thousand a GPU."""
 PLAINLY_BUSY_PCT = 25.0
 """As for AWS: a machine of which some GPU always reaches this computes, whatever its host does."""
 
@@ -45,10 +51,41 @@ HOW_TO_MEASURE = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """An answer that other questions of the same pass can use."""
+
+    window: Window
+    names: frozenset[str]
+    """Numbers of the machines that it was asked about."""
+    series: list[Any]
+    aligned: bool
+
+    def answers(self, window: Window, names: frozenset[str]) -> bool:
+        whole = self.window.started_at <= window.started_at
+        return whole and window.ended_at <= self.window.ended_at and names <= self.names
+
+
 @dataclass(slots=True)
 class UsageReader:
+    """Reads metrics. An answer is kept until `forget`, so that no metric type is asked for twice.
+
+    A first patrol reads two weeks by the hour and the last hours finely. Where that is little, one
+    question over both, by five minutes, answers both.
+    """
+
     session: GcpSession
     clock: Callable[[], datetime]
+    _kept: dict[tuple[str, str], Kept] = field(default_factory=dict)
+    """By project and metric type."""
+
+    def forget(self) -> None:
+        self._kept.clear()
+
+    def kept(self, project: str, metric: str, window: Window, names: frozenset[str]) -> Kept | None:
+        """What was told of these machines in this window already."""
+        found = self._kept.get((project, metric))
+        return found if found is not None and found.answers(window, names) else None
 
     def read(self, machines: Sequence[Machine], window: Window) -> tuple[list[Reading], list[Gap]]:
         """A TPU has no metric that is read here, so it is simply absent."""
@@ -74,7 +111,7 @@ class UsageReader:
         grid = Grid(window)
         try:
             for meter in HOST_METERS:
-                self._lay(grid, meter, [machine])
+                grid.lay(meter, self._asked(meter, window, [machine]).series, {machine.native_id})
         except GCP_ERRORS:
             return None
         return next(iter(grid.readings([machine])), None)
@@ -91,7 +128,8 @@ class UsageReader:
             if not asked:
                 break
             try:
-                self._lay(grid, meters[0], asked)
+                told = self._series(meters[0], window, asked)
+                grid.lay(meters[0], told.series, _names(asked), aligned=told.aligned)
             except GCP_ERRORS as error:
                 gaps += _gaps(error, asked)
                 failed = asked
@@ -100,7 +138,8 @@ class UsageReader:
             if measured:
                 gaps += self._beside(grid, meters[1:], measured)
         sound = [each for each in machines if each not in failed]
-        quiet = [each for each in sound if not _plainly_busy(grid, each)]
+        everyone = self._spanning(window, sound) is not None
+        quiet = [each for each in sound if everyone or not _plainly_busy(grid, each)]
         if quiet:
             gaps += self._beside(grid, HOST_METERS, quiet)
         return grid.readings(sound), gaps
@@ -109,9 +148,8 @@ class UsageReader:
         self, grid: Grid, meters: Sequence[Meter], machines: Sequence[Machine]
     ) -> list[Gap]:
         """Columns without which a reading still stands; each that fails is a gap."""
-        wanted = frozenset(each.native_id for each in machines)
 
-        def ask(meter: Meter) -> list[Any] | Exception:
+        def ask(meter: Meter) -> Kept | Exception:
             try:
                 return self._series(meter, grid.window, machines)
             except GCP_ERRORS as error:
@@ -123,14 +161,29 @@ class UsageReader:
             if isinstance(answer, Exception):
                 gaps += _gaps(answer, machines)
             else:
-                grid.lay(meter, answer, wanted)
+                grid.lay(meter, answer.series, _names(machines), aligned=answer.aligned)
         return gaps
 
-    def _lay(self, grid: Grid, meter: Meter, machines: Sequence[Machine]) -> None:
-        wanted = frozenset(each.native_id for each in machines)
-        grid.lay(meter, self._series(meter, grid.window, machines), wanted)
+    def _series(self, meter: Meter, window: Window, machines: Sequence[Machine]) -> Kept:
+        """What is kept, else what Monitoring answers, for as long a time as may be."""
+        project = machines[0].account
+        found = self.kept(project, meter.metric, window, _names(machines))
+        if found is None:
+            found = self._asked(meter, self._spanning(window, machines) or window, machines)
+            self._kept[project, meter.metric] = found
+        return found
 
-    def _series(self, meter: Meter, window: Window, machines: Sequence[Machine]) -> list[Any]:
+    def _spanning(self, window: Window, machines: Sequence[Machine]) -> Window | None:
+        """From the beginning of a coarse window until now; None where that is too much at once."""
+        now = self.clock()
+        end = now - timedelta(seconds=now.timestamp() % FINE_S)
+        if window.period_s < COARSE_S or end - window.ended_at > NEAR:
+            return None
+        whole = replace(window, ended_at=max(end, window.ended_at), period_s=FINE_S)
+        gpus = sum(machine.gpus or 1 for machine in machines)
+        return whole if gpus * whole.intervals <= PAGE else None
+
+    def _asked(self, meter: Meter, window: Window, machines: Sequence[Machine]) -> Kept:
         """Every series of one metric type in one project. A filter names machines that are few."""
         text = f'metric.type="{meter.metric}"'
         if meter.only is not None:
@@ -138,14 +191,24 @@ class UsageReader:
         if len(machines) <= NAMED_AT_MOST:
             named = ",".join(f'"{each.native_id}"' for each in machines)
             text += f" AND resource.labels.instance_id=one_of({named})"
-        project = machines[0].account
-        return fetch_series(self.session, project, text, window, aligner=meter.aligner)
+        aligned = window.ended_at - window.started_at > RAW_AT_MOST
+        series = fetch_series(
+            self.session,
+            machines[0].account,
+            text,
+            window,
+            aligner=meter.aligner if aligned else None,
+        )
+        return Kept(window=window, names=_names(machines), series=series, aligned=aligned)
 
 
 def fetch_series(
-    session: GcpSession, project: str, text: str, window: Window, *, aligner: str
+    session: GcpSession, project: str, text: str, window: Window, *, aligner: str | None
 ) -> list[Any]:
-    """All pages of one question, as messages. Raises one of `GCP_ERRORS`."""
+    """All pages of one question, as messages. Raises one of `GCP_ERRORS`.
+
+    `aligner`: what Monitoring does over each period; None: it answers with every point.
+    """
     from google.cloud.monitoring_v3 import (  # noqa: PLC0415 - imports gRPC
         Aggregation,
         ListTimeSeriesRequest,
@@ -159,7 +222,7 @@ def fetch_series(
         view=ListTimeSeriesRequest.TimeSeriesView.FULL,
         page_size=PAGE,
     )
-    if window.period_s >= COARSE_S:
+    if aligner is not None:
         asked.aggregation = Aggregation(
             alignment_period={"seconds": window.period_s},
             per_series_aligner=getattr(Aggregation.Aligner, aligner),
@@ -185,6 +248,10 @@ def fetch_series(
             raise AnswerCut("its pages do not end")
         before = token
     return found
+
+
+def _names(machines: Sequence[Machine]) -> frozenset[str]:
+    return frozenset(each.native_id for each in machines)
 
 
 def _plainly_busy(grid: Grid, machine: Machine) -> bool:

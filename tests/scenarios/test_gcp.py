@@ -116,6 +116,12 @@ def test_a_patrol_of_a_project(user: User, gcp: FakeGcp) -> None:
     assert any("Ops Agent" in why for why in seen["dark"]["why"])
     assert report["cost_of_watching"]["api_calls"] == dict(gcp.calls)
     assert {name for name in gcp.calls if "Stop" in name} == set()
+    asked = [
+        query["filter"].split('"')[1]
+        for name, query in gcp.queries
+        if name == "monitoring:ListTimeSeries"
+    ]
+    assert len(asked) == len(set(asked)), "one call a metric type, two weeks included"
 
 
 def test_a_later_patrol_asks_each_metric_type_once(user: User, gcp: FakeGcp) -> None:

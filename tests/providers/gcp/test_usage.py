@@ -143,9 +143,51 @@ def test_an_hour_is_read_as_its_maximum(gcp: FakeGcp, provider: Make) -> None:
     found = by_gpu(read(provider, hourly))
     sent = found[None].sent_bytes
     assert list(found["0"].utilisation_max_pct) == [80, 5, 5]
-    assert found["0"].utilisation_mean_pct is None, "it would take another call"
+    assert found["0"].utilisation_mean_pct is not None
+    assert found["0"].utilisation_mean_pct[1] == 5
     assert sent is not None
     assert list(sent) == [12_000] * 3
+
+
+def test_two_weeks_and_the_last_hours_take_one_call_a_metric_type(
+    gcp: FakeGcp, provider: Make
+) -> None:
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    hour = now.replace(minute=0)
+    fine_from = hour - timedelta(hours=3)
+    native = gcp.machine(started_at=hour - timedelta(days=14))
+    gcp.quiet(native, hour - timedelta(days=2), 2 * 24 * 60 + now.minute)
+    end = now - timedelta(minutes=now.minute % 5)
+    coarse = Window(started_at=hour - timedelta(days=14), ended_at=fine_from, period_s=3600)
+    fine = Window(started_at=fine_from, ended_at=end, period_s=300)
+    made = provider()
+    machines = made.machines().values
+    early = by_gpu(made.readings(machines, coarse))["0"]
+    late = by_gpu(made.readings(machines, fine))["0"]
+    asked = metrics(gcp)
+    assert len(asked) == len(set(asked))
+    assert late.coverage == 1
+    assert late.utilisation_mean_pct is None, "only maxima were read"
+    assert not isnan(early.utilisation_max_pct[-1])
+    assert isnan(early.utilisation_max_pct[0])
+    made.machines()
+    made.readings(machines, fine)
+    assert len(metrics(gcp)) > len(asked), "the next patrol asks anew"
+
+
+def test_a_large_fleet_is_read_window_by_window(
+    gcp: FakeGcp, provider: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("providers.gcp.usage.PAGE", 10)
+    native = gcp.machine()
+    gcp.quiet(native, window().started_at, 180)
+    made = provider()
+    machines = made.machines().values
+    hourly = replace(window(), ended_at=window().ended_at - timedelta(hours=1), period_s=3600)
+    made.readings(machines, hourly)
+    made.readings(machines, window())
+    asked = metrics(gcp)
+    assert len(set(asked)) < len(asked)
 
 
 def test_a_machine_that_rested_all_the_time_is_not_asked_about(
