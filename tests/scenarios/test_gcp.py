@@ -6,8 +6,10 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -285,3 +287,65 @@ def test_a_label_set_after_the_warning_is_seen_before_the_stop(watch: Watch) -> 
     watch.patrol(after=timedelta(minutes=15))
     assert watch.gcp.find(native)["status"] == "RUNNING"
     assert watch.gcp.stopped == []
+
+
+@pytest.fixture
+def metadata() -> Iterator[tuple[str, list[str]]]:
+    """A metadata service with a service account whose tokens are numbered."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None: ...
+
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            tokens = sum("token" in path for path in asked)
+            account = {"email": "patrols@ml-lab.iam", "scopes": ["cloud-platform"], "aliases": []}
+            told = "googleapis.com"
+            if "project-id" in self.path:
+                told = PROJECT
+            elif "token" in self.path:
+                token = {"access_token": f"token-{tokens}", "expires_in": 3600}
+                told = json.dumps({**token, "token_type": "Bearer"})
+            elif "service-accounts" in self.path:
+                told = json.dumps(account)
+            payload = told.encode()
+            self.send_response(200)
+            self.send_header("Metadata-Flavor", "Google")
+            is_text = told in {PROJECT, "googleapis.com"}
+            self.send_header("content-type", "text/plain" if is_text else "application/json")
+            self.send_header("content-length", str(len(payload)))
+            self.end_headers()
+            self.wfile.write(payload)
+
+    service = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=service.serve_forever, daemon=True).start()
+    yield f"127.0.0.1:{service.server_port}", asked
+    service.shutdown()
+    service.server_close()
+
+
+def test_a_machine_of_googles_patrols_by_its_service_account(
+    user: User, gcp: FakeGcp, metadata: tuple[str, list[str]]
+) -> None:
+    place, asked = metadata
+    gcp.machine("trainer-1")
+    gcp.fail("compute:AggregatedListInstances", 401, reason="authError", times=1)
+    user.environment["GCE_METADATA_HOST"] = place
+    code, report = user.run("patrol")
+    assert (code, report["gaps"]) == (0, [])
+    assert [each["name"] for each in report["machines"]] == ["trainer-1"]
+    assert "Bearer token-1" in gcp.tokens
+    assert "Bearer token-2" in gcp.tokens, "a token that Google refused is renewed"
+    assert any("service-accounts/default" in path for path in asked)
+
+
+def test_credentials_that_google_refuses_for_good(
+    user: User, gcp: FakeGcp, metadata: tuple[str, list[str]]
+) -> None:
+    gcp.machine("trainer-1")
+    gcp.fail("compute:AggregatedListInstances", 401, reason="authError")
+    user.environment["GCE_METADATA_HOST"] = metadata[0]
+    code, report = user.run("patrol")
+    assert code == 4
+    assert "sign in again" in report["gaps"][0]["why"]
