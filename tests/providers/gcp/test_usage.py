@@ -9,13 +9,14 @@ from math import isnan
 from typing import Any
 
 import pytest
+from google.cloud.monitoring_v3 import TimeSeries
 from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.facts import Reading, Window
 from providers.base import Seen
 from providers.gcp.adapter import GcpProvider
-from providers.gcp.series import place_of
+from providers.gcp.series import AGENT_METERS, key_of, place_of
 from tests.contract.provider_contract import window
 from tests.fake_gcp import FakeGcp
 
@@ -226,3 +227,14 @@ def test_a_point_belongs_to_the_interval_that_it_ends(offset: float, period: int
     begins = BEGIN.timestamp() + place * period
     assert begins < end or abs(begins - end) < 1e-3
     assert end <= begins + period + 1e-3
+
+
+@pytest.mark.parametrize(("state", "key"), [("used", ("77", "0")), ("free", None)])
+def test_what_is_free_is_left_out_even_where_monitoring_answers_with_it(
+    state: str, key: tuple[str, str] | None
+) -> None:
+    series = TimeSeries(
+        metric={"labels": {"gpu_number": "0", "memory_state": state}},
+        resource={"labels": {"instance_id": "77"}},
+    )
+    assert key_of(TimeSeries.pb(series), AGENT_METERS[1]) == key
