@@ -220,8 +220,9 @@ def acting_of(settings: Settings, policy: Policy, providers: Sequence[Inventory]
 
 def _nothing_to_watch() -> Gap:
     why = (
-        "no cloud is configured here: sign in (`aws configure` or AWS_PROFILE, `az login`), or name"
-        " what to watch with --provider; `spend-watchdog doctor` says what is missing"
+        "no cloud is configured here: sign in (`aws configure` or AWS_PROFILE, `az login`,"
+        " `gcloud auth application-default login`), or name what to watch with --provider;"
+        " `spend-watchdog doctor` says what is missing"
     )
     return Gap(provider="none", what="providers", why=why)
 
