@@ -141,6 +141,12 @@ def test_every_name_that_conditions_may_use_is_filled_and_nothing_else() -> None
         maturity=replace(unknown_maturity(NOW), score=0.5),
         day_usd=Decimal(1),
         week_usd=Decimal(7),
+        owner_day_usd=Decimal(2),
+        owner_week_usd=Decimal(9),
+        fleet_day_usd=Decimal(3),
+        fleet_week_usd=Decimal(11),
+        confusion_findings=2,
+        confusion_usd=Decimal(4),
     )
     names = names_of(full, Company(size=1, active=0, unmeasured=0), NOW)
     assert set(names) == {name.name for name in NAMES}

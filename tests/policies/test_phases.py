@@ -274,7 +274,7 @@ def test_it_worked_at_first_and_is_idle_since() -> None:
     assert (now.phase, now.idle_minutes()) == (Phase.IDLE, 30.0)
 
 
-def slices(last: list[float | None]) -> list[Reading]:
+def slices(last: Sequence[float | None]) -> list[Reading]:
     """Seven slices of one card; the seventh as told."""
     quiet = [reading([0.0] * 36, gpu=f"MIG-{index}", memory_used_mib=FREE) for index in range(6)]
     return [*quiet, reading(last, gpu="MIG-6", memory_used_mib=FREE)]
@@ -311,7 +311,8 @@ def test_a_pinned_gpu_whose_host_writes_or_sends_is_not_hung(column: str) -> Non
     pinned = reading(
         [100.0] * 36, utilisation_mean_pct=[100.0] * 36, power_w=[90.0] * 36, memory_used_mib=HELD
     )
-    busy = host(**{column: [1e6 * 300] * 36})
+    columns: dict[str, Any] = {column: [1e6 * 300] * 36}
+    busy = host(**columns)
     assert judged(pinned, busy, board_power_w=400.0).now.phase is Phase.ACTIVE
 
 

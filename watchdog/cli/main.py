@@ -19,6 +19,7 @@ COMMANDS: dict[str, str] = {
     "workloads": "Every workload with its verdict, score and answers.",
     "explain": "Why a workload or a machine is judged as it is.",
     "preflight": "May this workload leave home? Exit 0 mature, 3 not, 4 unknown.",
+    "policy": "Policy files: check one, show the one in effect, describe the format.",
     "keep": "Keep a machine from being stopped, for a while.",
     "record": "Run a command and record how it went, without an import in its code.",
     "runs": "Run histories: bring them in, list them, show one.",
