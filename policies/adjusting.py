@@ -126,7 +126,7 @@ def by_budgets(
     for state in budgets:
         if state.level is Level.UNDER:
             continue
-        if not state.covers(attribution.workload, attribution.owner):
+        if not state.covers(attribution):
             continue
         ruled = replace(ruled, why=(*ruled.why, state.told))
         if state.level is Level.OVER and phase.phase in QUIET:

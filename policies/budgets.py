@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
+from policies.facts import Attribution
 from policies.rules import Budget
 
 NEAR = Decimal("0.8")
@@ -51,9 +52,9 @@ class BudgetState:
         amount = f"{self.usd.quantize(CENT):,} of {budget.usd_per_week:,} USD a week"
         return f"budget {budget.name}: {least}{amount} are spent on exploratory work{rest}"
 
-    def covers(self, workload: str | None, owner: str | None) -> bool:
-        """Whether work of this name and owner is paid from it, were it exploratory."""
+    def covers(self, attribution: Attribution) -> bool:
+        """Whether this work is paid from it, were it exploratory."""
         budget = self.budget
         if budget.workload is not None:
-            return budget.workload == workload
-        return budget.owner is None or budget.owner == owner
+            return budget.workload in {attribution.workload, str(attribution.key)}
+        return budget.owner is None or budget.owner == attribution.owner

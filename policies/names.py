@@ -45,6 +45,7 @@ NOT_QUIET = "the machine is not quiet, or nothing tells how long pauses last"
 NO_PRICE = "nobody could price the machine"
 UNPRICED = "nothing was metered yet, or a part of it has no price"
 NO_RUNS = "no run of the workload is known"
+NOT_EXPLORATORY = "the work is not known to be exploratory"
 
 
 def _number(name: str, unit: str, meaning: str, example: float, unknown: str = ALWAYS) -> Name:
@@ -87,16 +88,16 @@ NAMES: tuple[Name, ...] = (
     _number(
         "confusion.findings",
         "findings",
-        "what exploratory work does again without learning and that still goes on; 0: nothing",
+        "what exploratory work does again without learning, as long as it goes on; 0: nothing",
         2.0,
-        NO_RUNS,
+        NOT_EXPLORATORY,
     ),
     _number(
         "confusion.usd",
         "USD",
         "what the repeats in these findings cost",
         12.5,
-        f"{NO_RUNS}, or one of them has no price",
+        f"{NOT_EXPLORATORY}, or one of them has no price",
     ),
     _one_of("phase", "what the machine's time is spent on now", Phase),
     _number("idle.minutes", "minutes", "time without activity, 0 while active", 42.0, NOT_MEASURED),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from policies.facts import Gap, Machine, MachineState
 from policies.grids import cpu_measured, host_activity
 from policies.ladder import EventKind, Move, Step, next_step
-from policies.rules import Limits
+from policies.rules import GpuClass, Limits
 from policies.verdicts import Decision, Outcome, Result, Veto
 from policies.vetoes import Look, stale, vetoes_of
 from providers.base import Inventory, Looked, StopAnswer, Stops
@@ -302,9 +302,13 @@ class Actor:
         most = min(self.limits.stops_per_patrol, share)
         chosen: list[tuple[JudgedMachine, Kept]] = []
         spent = Decimal(0)
+        by_class: Counter[str] = Counter()
         for group, members in sorted(ready.items(), key=lambda item: -_hourly(item[1])):
             if len(members) < sizes[group]:
                 self._vetoed(members, "group", "it waits for the other machines of its group")
+            elif (full := self._full_class(members, by_class)) is not None:
+                why = f"this patrol stops at most {full.stops_per_patrol} {full.model}"
+                self._vetoed(members, "blast_radius", why)
             elif len(chosen) + len(members) > most:
                 why = f"this patrol stops at most {most} machines, and stops dearer ones"
                 self._vetoed(members, "blast_radius", why)
@@ -314,7 +318,24 @@ class Actor:
             else:
                 chosen += members
                 spent += _hourly(members)
+                by_class.update(self._classes(members))
         return chosen
+
+    def _full_class(
+        self, members: Sequence[tuple[JudgedMachine, Kept]], stopped: Counter[str]
+    ) -> GpuClass | None:
+        """A class of GPUs of which this patrol would stop too many; None: there is none."""
+        wanted = stopped + self._classes(members)
+        for each in self.limits.gpu_classes:
+            if each.stops_per_patrol is not None and wanted[each.model] > each.stops_per_patrol:
+                return each
+        return None
+
+    def _classes(self, members: Sequence[tuple[JudgedMachine, Kept]]) -> Counter[str]:
+        """How many of them each class of GPUs has."""
+        models = ([each.model for each in one.machine.accelerators] for one, _ in members)
+        found = (self.limits.class_of(several) for several in models)
+        return Counter(each.model for each in found if each is not None)
 
     def _vetoed(self, members: Sequence[tuple[JudgedMachine, Kept]], name: str, why: str) -> None:
         for each, _ in members:

@@ -25,15 +25,16 @@ from watchdog import rows
 from watchdog.actions import Acting, Actor, regret_rate
 from watchdog.agent_readings import with_agents
 from watchdog.alerts.message import alert_from, told_machines
-from watchdog.attribution import matches
+from watchdog.attribution import attribution_at, matches
 from watchdog.commitments import with_commitments
 from watchdog.conclude import (
+    Beside,
     backfill_lines,
     conclude,
     finding_events,
     unmatched_mapping,
 )
-from watchdog.confusion import with_confusion
+from watchdog.confusion import confusion_beside
 from watchdog.costs.remetering import as_well_known
 from watchdog.costs.versions import version_of
 from watchdog.egress import EgressRead, settle_egress, with_egress
@@ -48,6 +49,7 @@ from watchdog.pricing import use_price_list, with_spot_prices, with_stopped_pric
 from watchdog.recall import recalled
 from watchdog.remember import history_owed, remember, watermarks
 from watchdog.runs.episodes import Seen, tell_episodes
+from watchdog.spending import spending_of
 from watchdog.storage import NOTHING_KEPT, Kept, keep_storage, mapped, storage_asked
 from watchdog.timekeeping import Accounted, account
 from watchdog.verdict_changes import change_events, claimed, verdict_changes
@@ -157,19 +159,24 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
             now=now,
         )
     maturities = assess(memory.runs, as_of=now)
+    _remember_conclusions(parts.ledger, accounted, kept, now)
+    running = [attribution_at(each.attributions, now) for each in accounted if each.machine.running]
+    confusion = confusion_beside(
+        running, ledger=parts.ledger, runs=memory.runs, maturities=maturities, now=now
+    )
     judged = conclude(
         accounted,
         maturities=maturities,
         waiting=Waiting(memory.runs, parts.policy.restart_cost, now),
         policy=parts.policy,
-        advice=gathered.advice,
-        measured_by=gathered.measured_by,
-        keeps=keeps_of(parts.ledger),
+        beside=Beside(
+            advice=gathered.advice,
+            measured_by=gathered.measured_by,
+            keeps=keeps_of(parts.ledger),
+            spending=spending_of(parts.ledger, parts.policy, maturities, now),
+            confusion=confusion,
+        ),
         now=now,
-    )
-    _remember_conclusions(parts.ledger, accounted, kept, now)
-    judged = with_confusion(
-        judged, ledger=parts.ledger, runs=memory.runs, maturities=maturities, now=now
     )
     egress = settle_egress(
         parts.ledger,
