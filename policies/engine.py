@@ -11,7 +11,7 @@ from policies.budgets import BudgetState
 from policies.facts import Attribution, Machine, MachineState, Purchase
 from policies.leftovers import BECAUSE_FORGOTTEN, FORGOTTEN, cannot_be_stopped, forgotten
 from policies.names import schedule_names
-from policies.patience import Patience, patience_names
+from policies.patience import Patience, patience_names, span
 from policies.rules import Exemption, Policy, RuleDecision, decide
 from policies.verdicts import (
     QUIET,
@@ -61,6 +61,8 @@ class Case:
     kept_until: datetime | None = None
     """Until when somebody wants to keep it; None: nobody said so."""
     kept_by: str | None = None
+    stopped_since: datetime | None = None
+    """When it stopped, or was first seen stopped; None: it is not stopped, or nobody knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +132,7 @@ def _judged(
     if exemption is not None:
         return _exempt(case, exemption)
     if case.phase.phase is Phase.UNKNOWN:
-        return _unmeasured(case)
+        return _unmeasured(case, now)
     company = _company(case, group)
     ruled = decide(policy, names_of(case, company, now, policy.time_zone))
     ruled = by_exemptions(ruled, policy.exemptions, case.machine, case.attribution, now)
@@ -175,7 +177,7 @@ def _exempt(case: Case, exemption: Exemption) -> Decision:
 
 def _not_running(case: Case, policy: Policy, now: datetime) -> Decision:
     machine = case.machine
-    told = forgotten(machine, policy.forgotten_after, now)
+    told = forgotten(machine, case.stopped_since, policy.forgotten_after, now)
     finding = Finding(
         rule=FORGOTTEN,
         because=BECAUSE_FORGOTTEN,
@@ -189,13 +191,26 @@ def _not_running(case: Case, policy: Policy, now: datetime) -> Decision:
     )
 
 
-def _unmeasured(case: Case) -> Decision:
+def _unmeasured(case: Case, now: datetime) -> Decision:
     because = "It runs, and nothing tells whether anybody uses it."
     finding = Finding(rule=UNMEASURED, because=because, waste_usd_per_hour=None)
-    why = [*case.phase.why, *([case.advice] if case.advice else [])]
+    why = [_unmeasured_for(case, now), *case.phase.why, *([case.advice] if case.advice else [])]
     return Decision(
         machine=case.machine.id, wanted=Wanted.UNKNOWN, findings=(finding,), why=tuple(why)
     )
+
+
+def _unmeasured_for(case: Case, now: datetime) -> str:
+    """`unmeasured for 24.0 h at 98.32 USD an hour`; how long is left out where nobody knows."""
+    since, hourly = unmeasured_since(case.machine, case.phase), case.machine.price.hourly_usd
+    lasts = "" if since is None else f" for {span((now - since).total_seconds() / 60)}"
+    price = "a price that nobody knows" if hourly is None else f"{hourly:,} USD an hour"
+    return f"unmeasured{lasts} at {price}"
+
+
+def unmeasured_since(machine: Machine, phase: PhaseNow) -> datetime | None:
+    """The end of the newest measurement, else the last start; None: nobody knows."""
+    return phase.measured_until or machine.started_at
 
 
 def _as_ruled(case: Case, ruled: RuleDecision, company: Company, now: datetime) -> Decision:

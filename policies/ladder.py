@@ -61,6 +61,8 @@ class Incident:
     n: int = 0
     notified_at: datetime | None = None
     """When people were told last, by a notification or a warning."""
+    told: int = 0
+    """How often they were."""
     warned_at: datetime | None = None
     """When the newest warning that announces a stop was delivered."""
     stop_at: datetime | None = None
@@ -93,7 +95,12 @@ def _after(incident: Incident, event: IncidentEvent) -> Incident:
         return replace(incident, telling_at=event.at, telling_by=event.by)
     incident = replace(incident, telling_at=None, telling_by=None)
     if event.kind in {EventKind.NOTIFIED, EventKind.WARNED}:
-        incident = replace(incident, notified_at=event.at, messages=_messages(incident, detail))
+        incident = replace(
+            incident,
+            notified_at=event.at,
+            told=incident.told + 1,
+            messages=_messages(incident, detail),
+        )
     if event.kind is EventKind.WARNED and "stop_at" in detail:
         return replace(
             incident, warned_at=event.at, stop_at=datetime.fromisoformat(detail["stop_at"])
@@ -190,6 +197,8 @@ def _told(incident: Incident | None, decision: Decision, now: datetime) -> Step:
     told = None if incident is None else incident.notified_at
     if told is not None and now - told < TOLD_AGAIN:
         return Step(move=Move.NOTHING, why=f"told at {told:%H:%M} UTC: {why}")
+    if incident is not None and incident.told:
+        why = f"told for the {incident.told + 1}. time: {why}"
     return Step(move=Move.NOTIFY, why=why)
 
 

@@ -20,20 +20,21 @@ def month_usd(machine: Machine) -> Decimal | None:
     return None if hourly is None else (hourly * HOURS_A_MONTH).quantize(CENT)
 
 
-def forgotten(machine: Machine, after: timedelta, now: datetime) -> str | None:
+def forgotten(
+    machine: Machine, since: datetime | None, after: timedelta, now: datetime
+) -> str | None:
     """For how long it is stopped and what it costs, in one sentence; None: it is not forgotten.
 
-    Neither is one that costs nothing any more, or of which nobody knows since when it is stopped.
+    `since`: when it stopped, or was first seen so. One that costs nothing any more is not meant.
     """
-    stopped = machine.stopped_at
-    if machine.state is not MachineState.STOPPED or stopped is None or now - stopped < after:
+    if machine.state is not MachineState.STOPPED or since is None or now - since < after:
         return None
     month = month_usd(machine)
     if month == 0:
         return None
-    cost = "what it costs is unknown" if month is None else f"{month:,} USD a month"
-    days = (now - stopped).days
-    return f"it is stopped since {stopped:%Y-%m-%d} ({days} days); its disks and addresses: {cost}"
+    cost = "cost an unknown amount" if month is None else f"cost {month:,} USD a month"
+    days = (now - since).days
+    return f"stopped for {days} days, since {since:%Y-%m-%d}: its disks and addresses {cost}"
 
 
 def cannot_be_stopped(machine: Machine) -> tuple[str, ...]:

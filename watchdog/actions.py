@@ -16,18 +16,27 @@ from decimal import Decimal
 from math import ceil
 from typing import TYPE_CHECKING
 
+from policies.engine import unmeasured_since
 from policies.facts import Gap, Machine, MachineState
 from policies.grids import cpu_measured, host_activity
 from policies.ladder import EventKind, Move, Step, next_step
 from policies.rules import GpuClass, Limits
-from policies.verdicts import Decision, Outcome, Result, Veto
+from policies.verdicts import Decision, Outcome, Phase, Result, Veto
 from policies.vetoes import Look, stale, vetoes_of
 from providers.base import Inventory, Looked, StopAnswer, Stops
 from watchdog.alerts.delivery import Delivery
-from watchdog.alerts.incident_news import IncidentChannel, Stage, news_of
+from watchdog.alerts.incident_news import (
+    IncidentChannel,
+    IncidentNews,
+    Message,
+    Stage,
+    news_of,
+    news_of_notice,
+)
 from watchdog.alerts.message import dearest_first
 from watchdog.keeps import Keep, keep_of, keeps_of
 from watchdog.ledger.incidents import IncidentLog, Kept
+from watchdog.notice import Notice, claimed
 from watchdog.patrol_report import JudgedMachine
 
 if TYPE_CHECKING:
@@ -35,6 +44,8 @@ if TYPE_CHECKING:
 
 CLAIM_LASTS = timedelta(minutes=10)
 """Two patrols of five minutes: so long a claim without an outcome belongs to its patrol."""
+UNMEASURED_TOLD_AFTER = timedelta(minutes=30)
+"""A machine that starts is unmeasured until its first metrics come, and nobody is told of that."""
 GONE_STATES = frozenset({MachineState.STOPPED, MachineState.STOPPING})
 
 
@@ -78,6 +89,15 @@ class Actor:
         for each, kept in self._within_limits(due, running):
             self._stop(log, each, kept)
         self._mirror({**known, **self._touched})
+
+    def tell_notices(self, notices: Sequence[Notice]) -> tuple[Notice, ...]:
+        """Those that it was this patrol's turn to tell, with what became of each."""
+        mine = claimed(self.ledger, notices, self.patrol_id, now=self.now)
+        return tuple(replace(each, result=self._told(each)) for each in mine)
+
+    def _told(self, notice: Notice) -> Result:
+        delivery = self._said(news_of_notice(notice), ())
+        return Result.DELIVERED if delivery.delivered else Result.FAILED
 
     @property
     def _moment(self) -> datetime:
@@ -164,6 +184,8 @@ class Actor:
         return None
 
     def _step(self, each: JudgedMachine, kept: Kept | None, decision: Decision) -> Step:
+        if each.phase.phase is Phase.UNKNOWN and self._is_young(each):
+            return Step(move=Move.NOTHING, why="it started lately, and is not measured yet")
         keep = keep_of(each.machine, self._keeps)
         return next_step(
             None if kept is None else kept.incident,
@@ -173,6 +195,10 @@ class Actor:
             claim_lasts=self.acting.claim_lasts,
             now=self._moment,
         )
+
+    def _is_young(self, each: JudgedMachine) -> bool:
+        since = unmeasured_since(each.machine, each.phase)
+        return since is not None and self._moment - since < UNMEASURED_TOLD_AFTER
 
     def _looked(self, log: IncidentLog, each: JudgedMachine, kept: Kept) -> Kept | None:
         """What became of a stop that somebody claimed: by looking at the machine."""
@@ -274,10 +300,13 @@ class Actor:
     ) -> Delivery:
         """One channel that a person reads is enough; the others' failures are gaps."""
         news = news_of(each, kept.key, stage, why, stop_at=stop_at)
+        return self._said(news, kept.incident.messages)
+
+    def _said(self, news: IncidentNews, known: Sequence[Message]) -> Delivery:
         arrived: Delivery | None = None
         failures = []
         for channel in self.acting.channels:
-            delivery = channel(news, kept.incident.messages)
+            delivery = channel(news, known)
             if delivery.delivered:
                 arrived = arrived or delivery
             else:

@@ -39,6 +39,8 @@ class Beside:
     spending: Spending = NO_SPENDING
     confusion: Mapping[str, Sequence[Found]] = field(default_factory=dict)
     """By machine, what exploratory work on it does again and again."""
+    stopped_since: Mapping[str, datetime] = field(default_factory=dict)
+    """By machine, when it stopped, or was first seen stopped."""
 
 
 def conclude(
@@ -66,6 +68,7 @@ def conclude(
             phase=case.phase,
             maturity=case.maturity,
             decision=decision,
+            stopped_since=case.stopped_since,
             confusion=tuple(beside.confusion.get(case.machine.id, ())),
         )
         for case, decision in zip(cases, decisions, strict=True)
@@ -77,6 +80,7 @@ def _more(each: Accounted, beside: Beside, now: datetime) -> dict[str, Any]:
         **_kept(each.machine, beside.keeps),
         **beside.spending.of(attribution_at(each.attributions, now)),
         **_confused(beside.confusion.get(each.machine.id)),
+        "stopped_since": beside.stopped_since.get(each.machine.id),
     }
 
 
@@ -150,6 +154,8 @@ def finding_events(judged: Sequence[JudgedMachine], now: datetime) -> list[dict[
 
 
 def _since(each: JudgedMachine, now: datetime) -> datetime:
+    if each.stopped_since is not None:
+        return each.stopped_since
     return each.phase.quiet_since or each.machine.started_at or now
 
 

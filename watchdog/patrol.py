@@ -43,11 +43,13 @@ from watchdog.gather import BACKFILL, Gathered, Monitoring, Progress, gather
 from watchdog.keeps import keeps_of
 from watchdog.ledger.tidying import LedgerCare
 from watchdog.mapping import NO_MAPPING, WorkloadMapping
+from watchdog.notice import claimed as claimed_notices
+from watchdog.notice import notice_events, notices_of
 from watchdog.past_readings import with_past_readings
 from watchdog.patrol_report import BackfillLine, CostOfWatching, PatrolReport
 from watchdog.pricing import use_price_list, with_spot_prices, with_stopped_prices
 from watchdog.recall import recalled
-from watchdog.remember import history_owed, remember, watermarks
+from watchdog.remember import history_owed, remember, stopped_since, watermarks
 from watchdog.runs.episodes import Seen, tell_episodes
 from watchdog.spending import spending_of
 from watchdog.storage import NOTHING_KEPT, Kept, keep_storage, mapped, storage_asked
@@ -161,6 +163,7 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
     maturities = assess(memory.runs, as_of=now)
     _remember_conclusions(parts.ledger, accounted, kept, now)
     running = [attribution_at(each.attributions, now) for each in accounted if each.machine.running]
+    spending = spending_of(parts.ledger, parts.policy, maturities, now)
     confusion = confusion_beside(
         running, ledger=parts.ledger, runs=memory.runs, maturities=maturities, now=now
     )
@@ -173,8 +176,9 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
             advice=gathered.advice,
             measured_by=gathered.measured_by,
             keeps=keeps_of(parts.ledger),
-            spending=spending_of(parts.ledger, parts.policy, maturities, now),
+            spending=spending,
             confusion=confusion,
+            stopped_since=stopped_since(gathered.machines, memory.observations),
         ),
         now=now,
     )
@@ -205,6 +209,13 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
         watched=tuple(each.scope for each in gathered.watched),
         backfilled_from=_backfilled_from(gathered),
         backfill=_backfill(gathered, accounted, now),
+        notices=notices_of(
+            judged,
+            spending.budgets,
+            parts.policy.exemptions,
+            forgotten_after=parts.policy.forgotten_after,
+            now=now,
+        ),
     )
     trusted, doubt = _trusted(parts, now)
     if parts.acting is not None and trusted:
@@ -241,11 +252,14 @@ def _acted(parts: Parts, acting: Acting, report: PatrolReport) -> PatrolReport:
         now=report.at,
     )
     actor.act(report.machines)
+    news = actor.tell_notices(report.notices)
+    parts.ledger.append("events", notice_events(news, report.at))
     calls = {name: n for each in parts.providers for name, n in each.api_calls().items()}
     watching = report.cost_of_watching
     return replace(
         report,
         mode="act",
+        news=news,
         outcomes=tuple(actor.outcomes),
         gaps=(*report.gaps, *(gap for gap in actor.gaps if not accepted(gap, parts.accepted_gaps))),
         cost_of_watching=replace(watching, api_calls={**watching.api_calls, **calls}),
@@ -314,9 +328,13 @@ def _told_with_verdicts(
     """Verdicts that changed are claimed, told in the patrol's message, and then written down."""
     changes = verdict_changes(parts.ledger, maturities, now=report.at)
     mine, orphaned = claimed(parts.ledger, changes, report.patrol_id, now=report.at)
-    told = _told(parts, replace(report, verdict_changes=mine))
+    news = report.notices
+    if parts.notifiers:
+        news = claimed_notices(parts.ledger, news, report.patrol_id, now=report.at)
+    told = _told(parts, replace(report, verdict_changes=mine, news=news))
     events = change_events([*told.verdict_changes, *orphaned], observed_at=report.at)
-    parts.ledger.append("events", list(events))
+    heard = notice_events(told.news, report.at) if parts.notifiers else []
+    parts.ledger.append("events", [*events, *heard])
     return told
 
 
@@ -336,6 +354,7 @@ def _told(parts: Parts, report: PatrolReport) -> PatrolReport:
         report,
         outcomes=outcomes,
         verdict_changes=tuple(replace(each, result=result) for each in report.verdict_changes),
+        news=tuple(replace(each, result=result) for each in report.news),
         gaps=(*report.gaps, *failures),
     )
 
