@@ -53,8 +53,7 @@ def blocks(alert: Alert) -> list[Block]:
         found.append(SectionBlock(text=_plain_lines(verdicts_told(alert.verdicts), SECTION_LIMIT)))
     if alert.notices:
         found.append(_section(["*Also to know*"]))
-        told = [literal(each) for each in notices_told(alert.notices)]
-        found.append(SectionBlock(text=_plain_lines(told, SECTION_LIMIT)))
+        found.append(SectionBlock(text=_plain_lines(notices_told(alert.notices), SECTION_LIMIT)))
     if alert.gaps:
         found.append(_section(["*Could not be seen*"]))
         found.append(SectionBlock(text=_plain_lines(gaps_told(alert.gaps), SECTION_LIMIT)))
