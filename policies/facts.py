@@ -487,9 +487,10 @@ class Run:
     @property
     def gpu_hours(self) -> float | None:
         """None where the end or the number of GPUs is unknown."""
-        if self.duration_s is None or self.gpus is None:
+        duration_s = self.duration_s
+        if duration_s is None or self.gpus is None:
             return None
-        return self.duration_s / 3600 * self.gpus
+        return duration_s / 3600 * self.gpus
 
     @property
     def machine_ids(self) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from policies.questions import FEW, answers, has_no, seen_of_finishing
 from policies.replay import walk
 from policies.score import DEFAULT_CONSTANTS, Score, score
 from policies.score_terms import Explained, explained
-from policies.track_record import SUBSTANTIAL_S, TrackRecord, folded
+from policies.track_record import SUBSTANTIAL_S, TrackRecord
 from policies.verdicts import (
     Answer,
     Direction,
@@ -86,7 +86,9 @@ class Memory:
     """Everything that was learned from runs so far."""
 
     history: History = field(default_factory=lambda: History(DEFAULT_CONSTANTS.bias_memory))
-    records: dict[WorkloadKey, TrackRecord] = field(default_factory=dict)
+    records: dict[WorkloadKey, TrackRecord] = field(
+        default_factory=lambda: defaultdict(TrackRecord)
+    )
     newest: dict[WorkloadKey, Attempt] = field(default_factory=dict)
     mature: set[WorkloadKey] = field(default_factory=set)
     """Workloads that were mature when they were last judged."""
@@ -103,7 +105,7 @@ class Memory:
         return Judged(run=run, score=given, verdict=verdict)
 
     def ended(self, key: WorkloadKey, run: Run) -> None:
-        self.records[key] = folded(self.records.get(key, NO_RECORD), run)
+        self.records[key].add(run)
         if run.outcome is RunOutcome.SUCCEEDED and (run.duration_s or 0.0) > SUBSTANTIAL_S:
             self.own[key].add(run)
             if key.group is not None:

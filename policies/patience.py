@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache
-from math import ceil, exp
+from math import ceil, exp, log
 from types import MappingProxyType
 
 import numpy as np
@@ -35,6 +35,8 @@ RESTART_COUNTS: Mapping[Verdict, float] = MappingProxyType(
 """How many restarts one counts for. Mature work is stopped by no rule of ours; its patience says
 when its owner is told of an empty machine."""
 HOUR_S = 3600
+LOG_EDGES = np.log1p(np.minimum(EDGES_MIN, LONGEST_MIN))
+"""Survival falls evenly between these."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,14 +169,11 @@ class Curve:
 
     def lasts_more(self, quiet_min: float) -> float | None:
         """The median of what is left, in minutes; None beyond the grid."""
-        half = self.lasting(quiet_min) / 2
-        low, high = quiet_min, LONGEST_MIN
-        if self.lasting(high) > half:
+        hazard = np.concatenate(([0.0], np.cumsum(np.diff(LOG_EDGES) * self._strengths)))
+        half_left = log(2) - log(max(self.lasting(quiet_min), 1e-300))
+        if half_left > hazard[-1]:
             return None
-        for _ in range(40):
-            middle = (low + high) / 2
-            low, high = (middle, high) if self.lasting(middle) > half else (low, middle)
-        return high - quiet_min
+        return float(np.expm1(np.interp(half_left, hazard, LOG_EDGES))) - quiet_min
 
 
 @cache

@@ -22,6 +22,8 @@ from policies.history import REMEMBERED, Attempt, History, likeness, survived
 DAY_S = 86_400.0
 BURST_S = 600.0
 Z_90 = 1.645
+PROVEN = {1.0}
+"""All of those that ended had succeeded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,10 +158,8 @@ class _Voices:
         "_constants",
         "_ranks",
         "burst",
-        "code_failed",
-        "code_finished",
-        "config_failed",
-        "config_finished",
+        "code_ends",
+        "config_ends",
         "long_all",
         "long_good",
         "same_again",
@@ -174,20 +174,23 @@ class _Voices:
         self.short_good = self.short_all = self.long_good = self.long_all = 0.0
         self.burst = 0
         self.saw_config = False
-        self.code_finished = self.code_failed = False
-        self.config_finished = self.config_failed = False
+        self.code_ends: set[float] = set()
+        self.config_ends: set[float] = set()
+        """How attempts with the same code, or the same config, ended."""
         self.same_again: float | None = None
         """How the newest attempt with the same code and config ended; None: there is none."""
 
     @property
     def code_proven(self) -> bool:
-        return self.code_finished and not self.code_failed
+        return self.code_ends == PROVEN
 
     @property
     def config_proven(self) -> bool:
-        return self.config_finished and not self.config_failed
+        return self.config_ends == PROVEN
 
-    def add(self, mine: Attempt, at_s: float, others: Iterable[Attempt], *, itself: bool) -> None:
+    def add(  # noqa: C901, PLR0912, PLR0915 - one plain loop: calls would double its time
+        self, mine: Attempt, at_s: float, others: Iterable[Attempt], *, itself: bool
+    ) -> None:
         """Attempts of the workload itself, or of the others in its group; the newest first."""
         c = self._constants
         name, code, config, host = mine.name, mine.code, mine.config, mine.host
@@ -213,8 +216,14 @@ class _Voices:
             if value is None:
                 value = 1.0
                 weight *= c.survived_weight * survived(other, at_s, c.survived_s)
-            elif is_same_code or is_same_config:
-                self._prove(value, same_code=is_same_code, same_config=is_same_config)
+            elif is_same_code:
+                self.code_ends.add(value)
+                if is_same_config:
+                    self.config_ends.add(value)
+                    if self.same_again is None:
+                        self.same_again = value
+            elif is_same_config:
+                self.config_ends.add(value)
             if host is None or host != other.host:
                 weight *= other_host
             if not is_same_code:
@@ -238,17 +247,6 @@ class _Voices:
         self.short_all += short_all
         self.long_good += long_good
         self.long_all += long_all
-
-    def _prove(self, finished: float, *, same_code: bool, same_config: bool) -> None:
-        won = finished == 1.0
-        if same_code:
-            self.code_finished |= won
-            self.code_failed |= not won
-        if same_config:
-            self.config_finished |= won
-            self.config_failed |= not won
-        if same_code and same_config and self.same_again is None:
-            self.same_again = finished
 
 
 @cache

@@ -1,7 +1,7 @@
 """A workload's runs, folded into the few figures that judging needs: constant state a workload."""
 
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import TypeVar
 
 from policies.facts import NOT_THE_WORKS_FAULT, Run, RunCause, RunOutcome, WorkloadKey
 
@@ -15,7 +15,7 @@ SUBSTANTIAL_S = 60.0
 """A run that ends well in its first minute shows that a command exists, not that work finishes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class TrackRecord:
     """What a workload's ended runs add up to. The tuples hold the newest few, oldest first."""
 
@@ -26,14 +26,11 @@ class TrackRecord:
     """Cancelled, lost, unknown, or ended by something that was not the work's fault."""
     cancelled: int = 0
     """Those of them that a person ended: no failure of the work's, yet a sign of searching."""
-    substantial: int = 0
-    """Successes that lasted longer than a minute."""
     gpu_hours: float = 0.0
     untold_gpu_hours: int = 0
     """Runs whose GPU-hours nobody told."""
     proven_gpus: int | None = None
     peaks_mib: tuple[float, ...] = ()
-    capacities_mib: tuple[int | None, ...] = ()
     durations_s: tuple[float, ...] = ()
     """Of successes."""
     utilisations_pct: tuple[float, ...] = ()
@@ -58,6 +55,51 @@ class TrackRecord:
     def runs(self) -> int:
         return self.counted + self.other
 
+    def add(self, run: Run) -> None:
+        """One more ended run. One that still goes on changes nothing."""
+        if run.outcome is RunOutcome.RUNNING:
+            return
+        won, lost = run.outcome is RunOutcome.SUCCEEDED, counts_against(run)
+        if won:
+            self._succeeded(run)
+        elif lost:
+            self.failed += 1
+        else:
+            self.other += 1
+            self.cancelled += _was_cancelled(run)
+        if won or lost:
+            self.causes = _newest(self.causes, run.cause if lost else None)
+            self._placed(run, won=won)
+        self._measured(run)
+
+    def _succeeded(self, run: Run) -> None:
+        duration_s = run.duration_s
+        self.succeeded += 1
+        self.proven_gpus = max(self.proven_gpus or 0, run.gpus or 0) or None
+        if duration_s is not None:
+            self.durations_s = _newest(self.durations_s, duration_s)
+
+    def _placed(self, run: Run, *, won: bool) -> None:
+        what = run.image or run.code
+        if what is not None and run.host is not None:
+            self.places = _newest(self.places, (what, run.host, won))
+
+    def _measured(self, run: Run) -> None:
+        hours = run.gpu_hours
+        if hours is None:
+            self.untold_gpu_hours += 1
+        else:
+            self.gpu_hours += hours
+        if run.peak_gpu_memory_mib is not None:
+            self.peaks_mib = _newest(self.peaks_mib, run.peak_gpu_memory_mib)
+        if run.gpu_utilisation_mean_pct is not None:
+            self.utilisations_pct = _newest(self.utilisations_pct, run.gpu_utilisation_mean_pct)
+        environment = run.image or run.environment
+        if environment is not None:
+            self.environments = _newest(self.environments, environment)
+        if run.data is not None:
+            self.data = _newest(self.data, run.data)
+
 
 def key_of(run: Run) -> WorkloadKey:
     return WorkloadKey(group=run.group or run.owner, name=run.workload)
@@ -71,66 +113,6 @@ def counts_against(run: Run) -> bool:
 def _was_cancelled(run: Run) -> bool:
     """Whether a person ended it: not a cloud that took its machine back."""
     return run.outcome is RunOutcome.CANCELLED and run.cause not in FROM_OUTSIDE
-
-
-def folded(record: TrackRecord, run: Run) -> TrackRecord:
-    """The record after one more ended run. A run that still goes on changes nothing."""
-    if run.outcome is RunOutcome.RUNNING:
-        return record
-    return replace(
-        record, **_counts(record, run), **_measurements(record, run), **_fingerprints(record, run)
-    )
-
-
-def _counts(record: TrackRecord, run: Run) -> dict[str, Any]:
-    won = run.outcome is RunOutcome.SUCCEEDED
-    lost = counts_against(run)
-    duration_s = run.duration_s
-    hours = run.gpu_hours
-    changes: dict[str, Any] = {}
-    if won:
-        changes["succeeded"] = record.succeeded + 1
-        changes["substantial"] = record.substantial + ((duration_s or 0.0) > SUBSTANTIAL_S)
-        changes["proven_gpus"] = max(record.proven_gpus or 0, run.gpus or 0) or None
-    elif lost:
-        changes["failed"] = record.failed + 1
-    else:
-        changes["other"] = record.other + 1
-        changes["cancelled"] = record.cancelled + _was_cancelled(run)
-    if won or lost:
-        changes["causes"] = _newest(record.causes, run.cause if lost else None)
-    if hours is None:
-        changes["untold_gpu_hours"] = record.untold_gpu_hours + 1
-    else:
-        changes["gpu_hours"] = record.gpu_hours + hours
-    return changes
-
-
-def _measurements(record: TrackRecord, run: Run) -> dict[str, Any]:
-    changes: dict[str, Any] = {}
-    if run.peak_gpu_memory_mib is not None:
-        changes["peaks_mib"] = _newest(record.peaks_mib, run.peak_gpu_memory_mib)
-        changes["capacities_mib"] = _newest(record.capacities_mib, run.gpu_memory_mib)
-    if run.outcome is RunOutcome.SUCCEEDED and run.duration_s is not None:
-        changes["durations_s"] = _newest(record.durations_s, run.duration_s)
-    if run.gpu_utilisation_mean_pct is not None:
-        changes["utilisations_pct"] = _newest(record.utilisations_pct, run.gpu_utilisation_mean_pct)
-    return changes
-
-
-def _fingerprints(record: TrackRecord, run: Run) -> dict[str, Any]:
-    changes: dict[str, Any] = {}
-    environment = run.image or run.environment
-    if environment is not None:
-        changes["environments"] = _newest(record.environments, environment)
-    if run.data is not None:
-        changes["data"] = _newest(record.data, run.data)
-    what = run.image or run.code
-    told = run.outcome is RunOutcome.SUCCEEDED or counts_against(run)
-    if what is not None and run.host is not None and told:
-        place = (what, run.host, run.outcome is RunOutcome.SUCCEEDED)
-        changes["places"] = _newest(record.places, place)
-    return changes
 
 
 def _newest(values: tuple[T, ...], value: T) -> tuple[T, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from policies.facts import Machine, WorkloadKind
 from policies.verdicts import QUIET, PhaseNow, Verdict, Veto
@@ -17,6 +17,8 @@ LEAST_CONFIDENCE = 0.9
 LEAST_COVERAGE = 0.8
 """Share of the pause that must have been measured (cloud_facts §4.5: an agent, 80 %)."""
 TYPED_LATELY = timedelta(minutes=30)
+FOR_GOOD = datetime.max.replace(tzinfo=UTC)
+"""Until when a keep lasts whose end nobody can read: unknown never raises an action."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +119,8 @@ def _kept(look: Look) -> str | None:
     if until is None or look.now >= until:
         return None
     by = f" by {look.kept_by}" if look.kept_by else ""
+    if until == FOR_GOOD:
+        return f"it is kept for good{by}"
     return f"it is kept until {until:%Y-%m-%d %H:%M} UTC{by}"
 
 
@@ -139,6 +143,21 @@ VETOES: tuple[tuple[str, Callable[[Look], str | None]], ...] = (
 NAMES = frozenset(
     {*(name for name, _ in VETOES), "group", "blast_radius", "not_warned", "stale", "changed"}
 )
+
+
+def can_be_overridden(veto: Veto, machine: Machine) -> bool:
+    """Whether a person who names this veto may stop the machine against it.
+
+    Not where the cloud would refuse the stop, nor where a controller would answer it with an end
+    of the machine: a stop must stay a stop. Nor where the machine is another one than was judged.
+    """
+    match veto.name:
+        case "cannot_stop":
+            return machine.stop_terms.can_stop is None
+        case "controller" | "changed":
+            return False
+        case _:
+            return True
 
 
 def vetoes_of(look: Look) -> tuple[Veto, ...]:

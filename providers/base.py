@@ -141,7 +141,7 @@ class ReadsCommitments(Inventory, Protocol):
 @runtime_checkable
 class PricesStopped(Inventory, Protocol):
     def stopped_hourly_usd(self, machine: Machine, storage: Sequence[Storage]) -> Decimal | None:
-        """An hour of what stays of a stopped machine; `storage`: all that its scope holds."""
+        """An hour of what stays of a stopped machine; `storage`: all that is attached to it."""
 
 
 @runtime_checkable
@@ -208,6 +208,17 @@ class Stops(Protocol):
 
     def stop(self, machine: Machine) -> StopAnswer:
         """Stop this one. Raises nothing: what goes wrong is an answer."""
+
+
+@runtime_checkable
+class WritesKeeps(Protocol):
+    """Puts a keep onto the machine itself, as the watchdog's own tag, and writes no other."""
+
+    def write_keep(self, machine: str, until: datetime) -> str | None:
+        """`machine`: its id. None: it stands there now. Else why not; it raises nothing.
+
+        Each provider spells the time so that its tags can hold it and `fromisoformat` reads it.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

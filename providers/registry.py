@@ -26,6 +26,7 @@ ABILITIES = (
     ("storage", "storage"),
     ("egress", "egress"),
     ("stop", "stop"),
+    ("tag keeps", "write_keep"),
 )
 """What a provider can do, and the method of `providers.base` that does it."""
 
@@ -48,6 +49,10 @@ class AwsWishes(Protocol):
     @property
     def sagemaker(self) -> bool:
         """Whether what SageMaker runs is looked at."""
+
+    @property
+    def stop_role(self) -> str | None:
+        """The ARN of the role that may stop; None: the credentials' own."""
 
 
 class Wishes(Protocol):
@@ -102,6 +107,7 @@ def build(name: str, wishes: Wishes) -> Inventory:
                 agent_namespaces=wishes.aws.agent_namespaces,
                 prices_endpoint=wishes.aws.prices_endpoint,
                 sagemaker=wishes.aws.sagemaker,
+                stop_role=wishes.aws.stop_role,
             )
         case "local":
             from providers.local.adapter import LocalProvider  # noqa: PLC0415 - as the others

@@ -11,7 +11,7 @@ import socket
 import struct
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -19,6 +19,8 @@ from typing import Any, Self
 from urllib.parse import parse_qs
 
 TOKEN = "xoxb-1-test"
+APP_TOKEN = "xapp-1-test"
+RESPONSE_PATH = "/actions/T1/1/x"
 CHANNEL_ID = "C0GPUCOSTS"
 TS = "1700000000.000100"
 WEBHOOK_PATH = "/services/T1/B1/s3cr3t"
@@ -62,7 +64,9 @@ def refusing(error: str, **more: str) -> Answer:
 class FakeSlack:
     """Use it as a context. Answers in `next_answers` are given first, one a request."""
 
-    def __init__(self, *, scopes: str | None = SCOPES) -> None:
+    def __init__(self, *, scopes: str | None = SCOPES, socket_url: str | None = None) -> None:
+        """`socket_url`: where Socket Mode is spoken; None: the app has not switched it on."""
+        self.socket_url = socket_url
         self.calls: list[Call] = []
         self.next_answers: deque[Answer] = deque()
         self.scopes = scopes
@@ -98,6 +102,17 @@ class FakeSlack:
         return f"{self.url}{WEBHOOK_PATH}"
 
     @property
+    def response_url(self) -> str:
+        """Where an answer to one press may be posted."""
+        return f"{self.url}{RESPONSE_PATH}"
+
+    @property
+    def whispers(self) -> list[str]:
+        """What was told to one person alone."""
+        methods = {"response", "chat.postEphemeral"}
+        return [str(call.body["text"]) for call in self.calls if call.method in methods]
+
+    @property
     def messages(self) -> list[Mapping[str, Any]]:
         """The bodies of everything that asked to be posted, retries included."""
         posts = {"chat.postMessage", "webhook"}
@@ -110,8 +125,10 @@ class FakeSlack:
         self.calls.append(call)
         if self.next_answers:
             return self.next_answers.popleft()
-        if call.method == "webhook":
+        if call.method in {"webhook", "response"}:
             return _webhook_answer(call)
+        if call.path == "/api/apps.connections.open":
+            return self._opened(call)
         return self._api_answer(call)
 
     def close(self) -> None:
@@ -129,7 +146,7 @@ class FakeSlack:
         if call.method == "auth.test":
             told = {"ok": True, "team": "Acme", "user": "watchdog", "team_id": "T1"}
             return Answer(body=json.dumps(told), headers=headers)
-        if call.method in {"chat.postMessage", "chat.update"}:
+        if call.method in {"chat.postMessage", "chat.update", "chat.postEphemeral"}:
             wrong = refused_for(call.body)
             if wrong is not None:
                 return refusing(wrong)
@@ -137,9 +154,16 @@ class FakeSlack:
             return Answer(body=json.dumps(told), headers=headers)
         return refusing("unknown_method")
 
+    def _opened(self, call: Call) -> Answer:
+        if call.headers.get("authorization") != f"Bearer {APP_TOKEN}":
+            return refusing("invalid_auth")
+        if self.socket_url is None:
+            return refusing("not_allowed_token_type")
+        return Answer(body=json.dumps({"ok": True, "url": self.socket_url}))
+
 
 def _webhook_answer(call: Call) -> Answer:
-    if call.path != WEBHOOK_PATH:
+    if call.path not in {WEBHOOK_PATH, RESPONSE_PATH}:
         return Answer(status=404, body="no_service", headers={"content-type": "text/html"})
     wrong = refused_for(call.body)
     if wrong is not None:
@@ -160,11 +184,25 @@ def refused_for(message: Mapping[str, Any]) -> str | None:
 
 
 def _too_long(block: Mapping[str, Any]) -> bool:
+    if block["type"] == "actions":
+        return _wrong_buttons(block["elements"])
     limit = {"header": 150, "section": 3000, "context": 2000}[block["type"]]
     elements = block.get("elements", [])
     texts = [block["text"]] if "text" in block else elements
     return (
         len(elements) > 10 or not texts or any(not 0 < len(each["text"]) <= limit for each in texts)
+    )
+
+
+def _wrong_buttons(buttons: Sequence[Mapping[str, Any]]) -> bool:
+    """At most 25, each with 75 characters, a value of 2000, and an action that no other has."""
+    actions = {button["action_id"] for button in buttons}
+    return (
+        not 0 < len(buttons) <= 25
+        or len(actions) < len(buttons)
+        or any(not 0 < len(each["text"]["text"]) <= 75 for each in buttons)
+        or any(len(each["value"]) > 2000 for each in buttons)
+        or any(each.get("style") not in {None, "primary", "danger"} for each in buttons)
     )
 
 
@@ -179,10 +217,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers.get("content-length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        webhook = self.path.startswith("/services/")
+        by_path = {"services": "webhook", "actions": "response"}
         call = Call(
             path=self.path,
-            method="webhook" if webhook else self.path.rsplit("/", 1)[-1],
+            method=by_path.get(self.path.split("/")[1], self.path.rsplit("/", 1)[-1]),
             body=_parsed(raw, headers.get("content-type", "")),
             headers=headers,
         )
@@ -215,6 +253,6 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _parsed(raw: bytes, content_type: str) -> Mapping[str, Any]:
     """JSON or a form: the SDK sends both."""
-    if "json" in content_type:
+    if "json" in content_type:  # apps.connections.open sends nothing as JSON
         return dict(json.loads(raw or b"{}"))
     return {name: values[0] for name, values in parse_qs(raw.decode()).items()}

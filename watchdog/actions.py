@@ -6,7 +6,6 @@ patrol that is killed anywhere leaves behind what the next one needs to go on.
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -35,7 +34,7 @@ from watchdog.alerts.incident_news import (
 )
 from watchdog.alerts.message import dearest_first
 from watchdog.keeps import Keep, keep_of, keeps_of
-from watchdog.ledger.incidents import IncidentLog, Kept
+from watchdog.ledger.incidents import IncidentLog, Kept, event_rows
 from watchdog.notice import Notice, claimed
 from watchdog.patrol_report import JudgedMachine
 
@@ -66,6 +65,7 @@ class Actor:
     providers: Sequence[Inventory]
     limits: Limits
     patrol_id: str
+    """Who acts: a patrol, or whoever gave an order."""
     now: datetime
     outcomes: list[Outcome] = field(default_factory=list)
     gaps: dict[Gap, None] = field(default_factory=dict)
@@ -93,9 +93,9 @@ class Actor:
     def tell_notices(self, notices: Sequence[Notice]) -> tuple[Notice, ...]:
         """Those that it was this patrol's turn to tell, with what became of each."""
         mine = claimed(self.ledger, notices, self.patrol_id, now=self.now)
-        return tuple(replace(each, result=self._told(each)) for each in mine)
+        return tuple(replace(each, result=self._delivered(each)) for each in mine)
 
-    def _told(self, notice: Notice) -> Result:
+    def _delivered(self, notice: Notice) -> Result:
         delivery = self._said(news_of_notice(notice), ())
         return Result.DELIVERED if delivery.delivered else Result.FAILED
 
@@ -297,9 +297,10 @@ class Actor:
         why: str,
         *,
         stop_at: datetime | None = None,
+        ordered_by: str | None = None,
     ) -> Delivery:
         """One channel that a person reads is enough; the others' failures are gaps."""
-        news = news_of(each, kept.key, stage, why, stop_at=stop_at)
+        news = news_of(each, kept.key, stage, why, stop_at=stop_at, ordered_by=ordered_by)
         return self._said(news, kept.incident.messages)
 
     def _said(self, news: IncidentNews, known: Sequence[Message]) -> Delivery:
@@ -381,22 +382,30 @@ class Actor:
             why = f"nobody could be told that it is stopped: {shown.why}"
             self._outcome(each, "stop", Result.FAILED, why)
             return
-        claimed = self._write(log, kept, EventKind.STOP_INTENDED)
+        self._carried_out(log, each, kept)
+
+    def _carried_out(self, log: IncidentLog, each: JudgedMachine, kept: Kept, **order: str) -> None:
+        """The claim, the stop, and what became of it. `order`: what a person said who ordered it,
+        which stands in each of these events.
+        """
+        claimed = self._write(log, kept, EventKind.STOP_INTENDED, **order)
         if claimed is None:
-            self._outcome(each, "stop", Result.OVERTAKEN, "another patrol is stopping it")
+            self._outcome(each, "stop", Result.OVERTAKEN, "somebody else is stopping it")
             return
         answer = self._stopped(each.machine)
         result = Result(answer.result)
+        told = {**order, "why": answer.why}
         if result in {Result.STOPPED, Result.REQUESTED}:
-            done = self._write(log, claimed, EventKind.STOPPED, why=answer.why, result=result)
+            done = self._write(log, claimed, EventKind.STOPPED, **told, result=result)
             stage = Stage.STOPPED
         elif result is Result.GONE:
-            done, stage = self._write(log, claimed, EventKind.CLOSED, why=answer.why), Stage.OVER
+            done, stage = self._write(log, claimed, EventKind.CLOSED, **told), Stage.OVER
         else:
-            done = self._write(log, claimed, EventKind.STOP_FAILED, why=answer.why, result=result)
+            done = self._write(log, claimed, EventKind.STOP_FAILED, **told, result=result)
             stage = Stage.NOT_STOPPED
         self._outcome(each, "stop", result, answer.why)
-        self._show(each, done or claimed, stage, answer.why)
+        ordered_by = self.patrol_id if order else None
+        self._show(each, done or claimed, stage, answer.why, ordered_by=ordered_by)
 
     def _stopped(self, machine: Machine) -> StopAnswer:
         stopper = self._stopper(machine)
@@ -451,18 +460,9 @@ class Actor:
         self.ledger.append(
             "events",
             [
-                {
-                    "subject": kept.key,
-                    "n": f"{event.n:04d}",
-                    "at": event.at,
-                    "kind": event.kind.value,
-                    "machine": machine,
-                    "boot": kept.incident.boot,
-                    "detail_json": json.dumps({"by": event.by, **event.detail}),
-                    "observed_at": event.at,
-                }
-                for machine, kept in incidents.items()
-                for event in kept.events
+                row
+                for kept in incidents.values()
+                for event, row in zip(kept.events, event_rows(kept), strict=True)
                 if event.n > mirrored.get(kept.key, -1)
             ],
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ from providers.price_facts import (
     CommitmentQuestion,
 )
 from watchdog import rows
-from watchdog.costs.savings import may_be_covered, with_savings
+from watchdog.costs.savings import by_kin, kin, may_be_covered, with_savings
 from watchdog.gather import Gathered, guarded
 
 if TYPE_CHECKING:
@@ -58,13 +57,11 @@ def _weighed(
     told = {**known, **{each.question: each.commitments for each in fresh.values}}
     answers = {question: told[question] for question in asked if question in told}
     unread = [question for question in asked if question not in told]
-    beside: dict[tuple[str, str], list[Machine]] = defaultdict(list)
-    for each in mine:
-        beside[each.account, each.region].append(each)
+    competing = by_kin(mine)
     weighed = {
         each.id: with_savings(
             each,
-            beside[each.account, each.region],
+            competing.get(kin(each), ()),
             _concerning(each, answers),
             [question.what for question in unread if _concerns(question, each)],
             now,

@@ -13,18 +13,24 @@ from policies.facts import Gap
 from policies.grids import DEFAULT_LIMITS
 from policies.pack_names import PACKS
 from policies.rules import Policy, PolicyError, load_policy, pack_text
-from providers.base import Inventory, ProviderUnavailable
+from providers.base import Inventory, ProviderUnavailable, WritesKeeps
 from providers.registry import available
 from watchdog.ledger.tidying import LedgerCare
 from watchdog.mapping import NO_MAPPING, MappingError, WorkloadMapping, load_mapping
 from watchdog.patrol import Parts
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from providers.prometheus.usage import PrometheusUsage
     from watchdog.actions import Acting
     from watchdog.alerts.delivery import Notifier
+    from watchdog.alerts.incident_news import IncidentChannel
+    from watchdog.answering import Answering
     from watchdog.gather import Progress
+    from watchdog.keeps import KeepWriter
     from watchdog.ledger.store import Ledger
+    from watchdog.orders import Order, Ordered
     from watchdog.settings import Settings
 
 
@@ -132,21 +138,84 @@ def parts_of(settings: Settings, *, alerts: bool, progress: Progress, act: bool 
     )
 
 
-def acting_of(settings: Settings, policy: Policy, providers: Sequence[Inventory]) -> Acting | None:
-    """What it takes to act; None where the policy only observes. Raises where it must not."""
-    from watchdog.actions import Acting  # noqa: PLC0415 - heavy, and not for --help
-    from watchdog.alerts.slack import incident_channels_from  # noqa: PLC0415
-    from watchdog.settings import SettingsError  # noqa: PLC0415
+def incident_channels_of(settings: Settings) -> tuple[IncidentChannel, ...]:
+    """The channels that show incidents; with buttons where something answers them."""
+    from watchdog.alerts.slack import incident_channels_from  # noqa: PLC0415 - the SDK is heavy
 
-    if policy.mode != "act":
-        return None
     slack = settings.slack
-    channels = incident_channels_from(
+    return incident_channels_from(
         token=slack.token.get_secret_value() if slack.token else None,
         channel=slack.channel,
         webhook_url=slack.webhook_url.get_secret_value() if slack.webhook_url else None,
         api_url=slack.api_url,
+        buttons=bool(slack.app_token or slack.signing_secret),
     )
+
+
+def answering_of(settings: Settings) -> Answering:
+    """What answers presses of buttons. Raises where Slack is not set up for it."""
+    from watchdog.actions import Acting  # noqa: PLC0415 - heavy, and not for --help
+    from watchdog.alerts.slack_replies import SlackReplies  # noqa: PLC0415
+    from watchdog.alerts.slack_settings import api_base, token_of  # noqa: PLC0415
+    from watchdog.answering import Answering  # noqa: PLC0415
+    from watchdog.orders import carried_out  # noqa: PLC0415
+    from watchdog.settings import SettingsError  # noqa: PLC0415
+
+    if settings.slack.token is None:
+        raise SettingsError(
+            "slack.token: not set, and only the bot itself can update its messages"
+            " (SPEND_WATCHDOG_SLACK__TOKEN)"
+        )
+    token = token_of(settings.slack.token.get_secret_value())
+    channels = incident_channels_of(settings)
+
+    def order(given: Order, now: datetime) -> Ordered:
+        parts = parts_for_order(settings, given.machine, lambda _: None)
+        return carried_out(parts, Acting(channels=channels), given, now=now)
+
+    return Answering(
+        ledger=open_ledger(settings),
+        replies=SlackReplies(token, api_base(settings.slack.api_url)),
+        order=order,
+        write_keep=keep_writer_of(settings),
+        allowed=settings.slack.allowed_users,
+    )
+
+
+def keep_writer_of(settings: Settings) -> KeepWriter:
+    """Writes keeps onto machines, with the credentials that are here."""
+
+    def write(machine: str, until: datetime) -> str | None:
+        name = machine.split(":", 1)[0]
+        provider = available(_only(settings, machine))[name]
+        if isinstance(provider, ProviderUnavailable):
+            return str(provider)
+        if not isinstance(provider, WritesKeeps):
+            return f"this version writes no tags on {name}"
+        return provider.write_keep(machine, until)
+
+    return write
+
+
+def parts_for_order(settings: Settings, machine: str, progress: Progress) -> Parts:
+    """What it takes to look at one machine, by its id, and at nothing farther than its region."""
+    return parts_of(_only(settings, machine), alerts=False, progress=progress)
+
+
+def _only(settings: Settings, machine: str) -> Settings:
+    """The same, for the provider and the region of one machine alone."""
+    provider, _, region, *_ = machine.split(":")
+    return settings.model_copy(update={"providers": (provider,), "regions": (region,)})
+
+
+def acting_of(settings: Settings, policy: Policy, providers: Sequence[Inventory]) -> Acting | None:
+    """What it takes to act; None where the policy only observes. Raises where it must not."""
+    from watchdog.actions import Acting  # noqa: PLC0415 - heavy, and not for --help
+    from watchdog.settings import SettingsError  # noqa: PLC0415
+
+    if policy.mode != "act":
+        return None
+    channels = incident_channels_of(settings)
     if not channels:
         raise SettingsError(
             "--act needs a channel that people read: set slack.token and slack.channel,"

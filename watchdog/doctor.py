@@ -171,7 +171,20 @@ def _slack(settings: Settings) -> Check:
     ok, told = check_slack(
         token=slack.token.get_secret_value(), channel=slack.channel, api_url=slack.api_url
     )
+    if ok:
+        told = f"{told}; {_buttons(settings)}"
     return Check(what="Slack", health=Health.OK if ok else Health.PROBLEM, told=told)
+
+
+def _buttons(settings: Settings) -> str:
+    """Whether incidents have buttons, and who may press them."""
+    slack = settings.slack
+    if not (slack.app_token or slack.signing_secret):
+        return "no buttons: neither slack.app_token nor slack.signing_secret is set"
+    by = "`listen`" if slack.app_token else "a function URL"
+    users = len(slack.allowed_users)
+    who = f"{users} may press" if users else "slack.allowed_users is empty, so nobody may stop"
+    return f"buttons are answered by {by}; {who}"
 
 
 def _heartbeat(settings: Settings) -> Check:

@@ -18,6 +18,9 @@ from watchdog.bursts import burst_told
 from watchdog.cleaning import clean
 from watchdog.confusion_shown import confusion_lines
 from watchdog.frames import plain
+from watchdog.history import history_lines
+from watchdog.ledger.incidents import FOLDER as INCIDENTS
+from watchdog.ledger.incidents import IncidentLog, event_rows
 from watchdog.verdict_changes import subject_of
 from watchdog.workload_spend import spent_told
 from watchdog.workload_table import trend_told
@@ -112,10 +115,23 @@ def _of_machine(
     return replace(
         told,
         subject=str(machine["id"]),
+        events=_with_newest(ledger, str(machine["id"]), told.events),
         machine=machine,
         attribution=attribution,
         findings=findings,
     )
+
+
+def _with_newest(ledger: Ledger, machine: str, events: Sequence[rows.Row]) -> Sequence[rows.Row]:
+    """With what stands in the machine's incidents alone: who wrote it was killed, or acts now."""
+    mirrored = {(row["subject"], row["n"]) for row in events}
+    newer = [
+        row
+        for kept in IncidentLog(ledger).of(machine)
+        for row in event_rows(kept)
+        if (row["subject"], row["n"]) not in mirrored
+    ]
+    return sorted([*events, *newer], key=_order)
 
 
 def _told(
@@ -142,7 +158,7 @@ def _told(
         machine=None,
         attribution=None,
         findings=(),
-        events=sorted(events, key=_at),
+        events=sorted(events, key=_order),
     )
 
 
@@ -160,6 +176,7 @@ def _machine(machines: Sequence[rows.Row], subject: str) -> rows.Row | None:
         if row["id"] == subject:
             return row
     fitting = [row for row in machines if subject in {row["name"], _native_id(row)}]
+    fitting = [row for row in fitting if row["state"] != "terminated"] or fitting
     if len(fitting) > 1:
         ids = ", ".join(str(row["id"]) for row in fitting)
         raise UnknownSubject(f"{subject} names {len(fitting)} machines; say which by id: {ids}")
@@ -180,8 +197,8 @@ def _attribution(attributions: Sequence[rows.Row], resource: str, now: datetime)
     return None
 
 
-def _at(row: rows.Row) -> str:
-    return str(row["at"])
+def _order(row: rows.Row) -> tuple[str, str, str]:
+    return str(row["at"]), str(row["subject"]), str(row["n"])
 
 
 def _unknown(subject: str, names: Sequence[str]) -> str:
@@ -225,7 +242,10 @@ def _reasons_json(reasons: Explained) -> dict[str, object]:
 
 def _event(row: rows.Row) -> dict[str, object]:
     detail = json.loads(str(row["detail_json"] or "{}"))
-    return {"at": plain(row["at"]), "kind": row["kind"], "boot": row["boot"], **detail}
+    subject = str(row["subject"])
+    incident = {"incident": subject} if subject.startswith(f"{INCIDENTS}/") else {}
+    named = {"at": plain(row["at"]), "kind": row["kind"], "boot": row["boot"], **incident}
+    return {**detail, **named}
 
 
 def _plain_row(row: rows.Row | None) -> dict[str, object] | None:
@@ -238,7 +258,7 @@ def lines(told: Explanation, *, events: bool) -> list[str]:
     if events:
         found.append("")
         found.append("History" if told.events else "History: nothing yet")
-        found.extend(_event_line(row) for row in told.events)
+        found.extend(history_lines([_event(row) for row in told.events]))
     return found
 
 
@@ -344,9 +364,3 @@ def scope_told(maturity: Maturity) -> str:
         return "unknown: no run that succeeded tells its number of GPUs"
     gpus = "1 GPU" if maturity.proven_gpus == 1 else f"up to {maturity.proven_gpus} GPUs"
     return f"{gpus}; more has never succeeded"
-
-
-def _event_line(row: rows.Row) -> str:
-    event = _event(row)
-    said = event.get("because") or event.get("why") or ""
-    return f"  {event['at']}  {event['kind']}  {said}"

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from policies.facts import Machine
+from policies.vetoes import FOR_GOOD
 from watchdog import rows
-from watchdog.attribution import own_tag
+from watchdog.attribution import OWN_PREFIXES
 
 if TYPE_CHECKING:
     from watchdog.ledger.store import Ledger
 
 KIND = "keep"
 TAG = "keep-until"
-FOR_GOOD = datetime.max.replace(tzinfo=UTC)
+_DATE = re.compile(r"\d{4}-?\d\d-?\d\d")
+_TIME = re.compile(rf"{_DATE.pattern}([Tt ]|$)")
+
+KeepWriter = Callable[[str, datetime], str | None]
+"""Puts a keep onto a machine, by its id; None: it stands there now, else why not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,14 +65,30 @@ def keep_of(machine: Machine, keeps: Mapping[str, Keep]) -> Keep | None:
 
 def _tagged(machine: Machine) -> Keep | None:
     """A date keeps through its last minute, UTC; what cannot be read keeps for good."""
-    text = own_tag(machine.tags, TAG)
-    if text is None:
+    found = [
+        (f"{prefix}{TAG}", machine.tags[f"{prefix}{TAG}"])
+        for prefix in OWN_PREFIXES
+        if f"{prefix}{TAG}" in machine.tags
+    ]
+    keeps = (_read(name, value.strip()) for name, value in found)
+    return max(keeps, key=lambda keep: keep.until, default=None)
+
+
+def _read(name: str, text: str) -> Keep:
+    until = _moment(text)
+    if until is None:
+        return Keep(until=FOR_GOOD, by=f"tag {name}={text}, which is no time that can be read")
+    return Keep(until=until, by=f"tag {name}={text}")
+
+
+def _moment(text: str) -> datetime | None:
+    """A week is none, though Python reads its Monday: nobody means that."""
+    if not _TIME.match(text):
         return None
     try:
-        until = datetime.fromisoformat(text.strip().upper())
-    except ValueError:
-        return Keep(until=FOR_GOOD, by=f"tag spend-watchdog:{TAG}={text}, which is no date")
-    if len(text.strip()) == len("2026-12-01"):
-        until += timedelta(days=1)
-    aware = until if until.tzinfo else until.replace(tzinfo=UTC)
-    return Keep(until=aware.astimezone(UTC), by=f"tag spend-watchdog:{TAG}={text}")
+        until = datetime.fromisoformat(text.upper())
+        if _DATE.fullmatch(text):
+            until += timedelta(days=1)
+        return (until if until.tzinfo else until.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

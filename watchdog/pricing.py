@@ -10,7 +10,7 @@ from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING
 
-from policies.facts import Machine, Price, Scope
+from policies.facts import Machine, Price, Scope, Storage
 from providers.base import Inventory, ListsPrices, PricesStopped, ReadsSpotPrices
 from providers.price_facts import ListPrice, SpotMarket, SpotPrice
 from watchdog.costs.prices_over_time import PriceStep
@@ -188,13 +188,16 @@ def with_stopped_prices(gathered: Gathered, providers: Sequence[Inventory]) -> G
     """What machines go on costing while stopped, where all storage of their scope was seen."""
     able = {each.name: each for each in providers if isinstance(each, PricesStopped)}
     whole = set(gathered.storage_whole)
+    attached: dict[str | None, list[Storage]] = defaultdict(list)
+    for each in gathered.storage:
+        attached[each.attached_to].append(each)
 
     def priced(machine: Machine) -> Machine:
         provider = able.get(machine.provider)
         scope = Scope(provider=machine.provider, account=machine.account, region=machine.region)
         if provider is None or scope not in whole:
             return machine
-        usd = provider.stopped_hourly_usd(machine, gathered.storage)
+        usd = provider.stopped_hourly_usd(machine, attached[machine.id])
         return replace(machine, price=_with_stopped(machine.price, usd))
 
     return replace(gathered, machines=tuple(map(priced, gathered.machines)))

@@ -71,7 +71,7 @@ def remember(
 ) -> Memory:
     """Store machines and readings, fold in the inbox, and read back what judging needs."""
     folded = ledger.fold_inbox()
-    observations = _observations(ledger)
+    observations = observations_of(ledger)
     known = [several[-1] for several in observations.values()]
     seen = [rows.machine_row(machine, now) for machine in gathered.machines]
     news = rows.changed([*seen, *_gone(gathered, known, now)], known)
@@ -92,7 +92,7 @@ def remember(
         episodes=tuple(rows.run_from(row) for row in episodes),
         episodes_observed={str(row["run_id"]): moment_of(row["observed_at"]) for row in episodes},
         observations=observations,
-        earlier=_earlier(ledger, gathered, limits),
+        earlier=earlier_of(ledger, gathered, limits),
         gaps=(
             *(Gap(provider="ledger", what="inbox", why=problem) for problem in folded.problems),
             *(_wrong_clock(machine, skew) for machine, skew in folded.skews.items()),
@@ -136,7 +136,7 @@ def _backfilled(gathered: Gathered, scope: Scope) -> bool:
     return any(each.scope == scope and each.windows.coarse is not None for each in gathered.watched)
 
 
-def _observations(ledger: Ledger) -> defaultdict[str, list[rows.Row]]:
+def observations_of(ledger: Ledger) -> defaultdict[str, list[rows.Row]]:
     """By machine, its rows, oldest first."""
     found: defaultdict[str, list[rows.Row]] = defaultdict(list)
     for row in sorted(ledger.rows("machines"), key=lambda row: moment_of(row["observed_at"])):
@@ -144,7 +144,7 @@ def _observations(ledger: Ledger) -> defaultdict[str, list[rows.Row]]:
     return found
 
 
-def _earlier(ledger: Ledger, gathered: Gathered, limits: PhaseLimits) -> dict[str, Earlier]:
+def earlier_of(ledger: Ledger, gathered: Gathered, limits: PhaseLimits) -> dict[str, Earlier]:
     """Activity of each machine's current boot from before the finely read hours of its scope."""
     starts = {each.scope: each.windows.fine.started_at for each in gathered.watched}
     by_start: dict[datetime, set[str]] = defaultdict(set)

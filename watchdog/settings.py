@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
@@ -64,6 +65,29 @@ class SlackSettings(_Section):
     webhook_url: SecretStr | None = None
     api_url: str = "https://slack.com/api/"
     signing_secret: SecretStr | None = None
+    """Of the app whose buttons a function URL answers; None: nothing listens there."""
+    app_token: SecretStr | None = None
+    """`xapp-…`, by which `listen` hears of buttons; None: it cannot run."""
+    allowed_users: Annotated[tuple[str, ...], NoDecode] = ()
+    """Slack's ids (`U0123ABCD`) of those who may press buttons. Empty: everyone may keep a machine,
+    and nobody may stop one.
+    """
+
+    @field_validator("allowed_users", mode="before")
+    @classmethod
+    def _split_users(cls, value: object) -> object:
+        return _split(value)
+
+    @field_validator("allowed_users")
+    @classmethod
+    def _ids(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for user in value:
+            if not re.fullmatch(r"[UW][A-Z0-9]{2,}", user):
+                raise ValueError(
+                    f"{user!r} is no member id such as U0123ABCD"
+                    " (Slack: profile, the three dots, Copy member ID)"
+                )
+        return value
 
 
 class AwsSettings(_Section):
@@ -72,6 +96,8 @@ class AwsSettings(_Section):
     """CloudWatch namespaces in which the agent's GPU metrics may lie."""
     sagemaker: bool = True
     """Whether notebooks, Studio apps, jobs, endpoints and warm pools of SageMaker are looked at."""
+    stop_role: str | None = Field(default=None, pattern=r"^arn:[\w-]+:iam::\d{12}:role/\S+$")
+    """The role that may stop, taken only where there is something to stop; None: the patrol's."""
 
 
 class LocalSettings(_Section):
@@ -192,6 +218,8 @@ class Settings(BaseSettings):
     act: bool = False
     act_from_local_ledger: bool = False
     heartbeat_url: str | None = None
+    second_channel_url: str | None = None
+    """Gets `{"text": …}` by POST when alerts have not arrived for an hour."""
     slack: SlackSettings = SlackSettings()
     aws: AwsSettings = AwsSettings()
     local: LocalSettings = LocalSettings()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from glob import escape
 
@@ -40,9 +40,14 @@ policy = "observe"
 # Called after every patrol, so that somebody notices when the watchdog itself falls silent.
 # heartbeat_url = "https://example.com/heartbeat"
 
+# Gets a POST of JSON with a "text" when alerts in Slack have not arrived for an hour.
+# second_channel_url = "https://example.com/hooks/another-chat"
+
 [slack]
 # channel = "C0123456789"
-# The token belongs in the environment: SPEND_WATCHDOG_SLACK__TOKEN
+# Secrets belong in the environment: SPEND_WATCHDOG_SLACK__TOKEN, and for buttons under incidents
+# SPEND_WATCHDOG_SLACK__APP_TOKEN (`spend-watchdog listen`) or SPEND_WATCHDOG_SLACK__SIGNING_SECRET.
+# allowed_users = ["U0123ABCD"]  # who may press; without it everyone may keep, and nobody may stop
 
 [ledger_care]
 # Patrols compact the ledger by themselves. Runs, events and charges are never thinned.
@@ -56,14 +61,18 @@ policy = "observe"
 # join_labels = ["instance_id", "vm_id", "microsoft_resourceid", "Hostname", "node", "instance"]
 """
 
-SLACK_MANIFEST = {
+SLACK_MANIFEST: Mapping[str, object] = {
     "display_information": {
         "name": "Spend Watchdog",
         "description": "Tells which rented GPUs wait for a person, and what that costs.",
     },
     "features": {"bot_user": {"display_name": "spend-watchdog", "always_online": True}},
     "oauth_config": {"scopes": {"bot": ["chat:write", "chat:write.public"]}},
-    "settings": {"org_deploy_enabled": False, "socket_mode_enabled": False},
+    "settings": {
+        "org_deploy_enabled": False,
+        "socket_mode_enabled": True,
+        "interactivity": {"is_enabled": True},
+    },
 }
 
 

@@ -59,7 +59,7 @@ NOTHING_KEPT = Kept(storage=(), charges=(), attributions=())
 
 def storage_asked(ledger: Ledger, mapping: WorkloadMapping, now: datetime) -> StorageAsked:
     """Which daily sizes the ledger has already, and which buckets somebody named."""
-    named = buckets_of_runs(rows.run_from(row) for row in ledger.rows("runs"))
+    named = {str(row["bucket"]) for row in ledger.rows("buckets_named")}
     entries = [entry for entry in mapping.entries if entry.globs.get("name", "").strip("*?")]
 
     def is_named(bucket: Storage) -> bool:

@@ -27,10 +27,11 @@ from providers.aws.commitments import questions, read_commitments
 from providers.aws.egress import EgressReader
 from providers.aws.errors import gap_from
 from providers.aws.inventory import InventoryReader
+from providers.aws.keep_tags import write_keep
 from providers.aws.lifecycle import ATTEMPTS, NEEDS, WHAT, RegionHistory, region_history
 from providers.aws.permissions import read_only_policy
 from providers.aws.price_list import read_prices
-from providers.aws.prices import price_list, price_of, stopped_hourly_usd
+from providers.aws.prices import managed_prices, price_list, price_of, stopped_hourly_usd
 from providers.aws.probes import probes
 from providers.aws.sagemaker import SageMakerReader
 from providers.aws.sagemaker_machines import is_sagemaker
@@ -76,11 +77,13 @@ class AwsProvider:
         session: boto3.Session | None = None,
         limits: Limits | None = None,
         prices_endpoint: str | None = None,
+        stop_role: str | None = None,
         clock: Callable[[], datetime] = _now,
     ) -> None:
         """`regions` None: every enabled one. `sagemaker`: whether what it runs is looked at.
 
-        `prices_endpoint`: where the price list is asked. Raises `ProviderUnavailable` without
+        `prices_endpoint`: where the price list is asked. `stop_role`: the ARN of the role that may
+        stop; None: the credentials' own. Raises `ProviderUnavailable` without
         credentials.
         """
         endpoints = {"pricing": prices_endpoint} if prices_endpoint else {}
@@ -94,7 +97,11 @@ class AwsProvider:
         self._sagemaker_usage = SageMakerUsage(session=self._session, usage=self._usage)
         self._storage = StorageReader(self._session)
         self._stopper = InstanceStopper(
-            session=self._session, inventory=self._inventory, usage=self._usage, clock=clock
+            session=self._session,
+            inventory=self._inventory,
+            usage=self._usage,
+            clock=clock,
+            role=stop_role,
         )
         self._egress = EgressReader(session=self._session, clock=clock)
 
@@ -167,6 +174,9 @@ class AwsProvider:
             return StopAnswer(result="refused", why="it is SageMaker's, no EC2 instance")
         return self._stopper.stop(machine)
 
+    def write_keep(self, machine: str, until: datetime) -> str | None:
+        return write_keep(self._session, machine, until)
+
     def price(self, machine: Machine) -> Price:
         """The listing prices each machine, for it also sees tenancy; others by their facts."""
         return price_of(machine) if machine.price == UNPRICED else machine.price
@@ -176,6 +186,8 @@ class AwsProvider:
 
     def use_prices(self, prices: Sequence[ListPrice]) -> None:
         self._inventory.listed = price_list(prices)
+        if self._sagemaker is not None:
+            self._sagemaker.listed = managed_prices(prices)
 
     def spot_market(self, machine: Machine) -> SpotMarket | None:
         return market_of(machine, self._inventory.tenancies.get(machine.id, "default"))

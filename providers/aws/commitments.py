@@ -16,8 +16,9 @@ from typing import Any
 from policies.facts import Gap, Scope, utc
 from providers.aws.errors import AnswerCut, gap_from, likeness
 from providers.aws.prices import LINUX
-from providers.aws.session import AwsSession, moment
+from providers.aws.session import AwsSession
 from providers.aws.spot_prices import IN_VPC
+from providers.aws.times import moment
 from providers.base import Seen
 from providers.price_facts import (
     Commitment,

@@ -46,7 +46,19 @@ STOP_PERMISSIONS = (
     ("ec2:StopInstances", "stop a machine after a warning"),
 )
 """Needed besides by a patrol that acts. A role of its own, limited by tag, has them."""
+FUNCTION_PERMISSIONS = (
+    ("sts:AssumeRole", "take the stop role, where one is set"),
+    ("ssm:GetParameter", "read settings that lie in Parameter Store"),
+    ("secretsmanager:GetSecretValue", "read settings that lie in Secrets Manager"),
+    ("lambda:InvokeFunction", "go on with what was pressed in Slack, once Slack has its answer"),
+)
+"""Needed besides by a function whose settings point at them; each on what it names alone."""
+KEEP_PERMISSIONS = (
+    ("ec2:CreateTags", "write a keep onto the machine, so that every ledger sees it"),
+)
+"""Needed only by whoever keeps machines. A role of its own has it, for that one tag's key."""
 ALLOW_TAG = "spend-watchdog"
+KEEP_TAG = "spend-watchdog:keep-until"
 EXCLUSION_TAG = "spend-watchdog:protected"
 
 GRANTED_BY = {
@@ -96,6 +108,22 @@ def stop_policy(*, by_exclusion: bool = False) -> dict[str, Any]:
                 "Resource": "arn:aws:ec2:*:*:instance/*",
                 "Condition": excluded if by_exclusion else allowed,
             },
+        ],
+    }
+
+
+def keep_policy() -> dict[str, Any]:
+    """The IAM policy of keeps that are written onto machines: one tag key on instances, no more."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "SpendWatchdogWritesKeeps",
+                "Effect": "Allow",
+                "Action": [permission for permission, _ in KEEP_PERMISSIONS],
+                "Resource": "arn:aws:ec2:*:*:instance/*",
+                "Condition": {"ForAllValues:StringEquals": {"aws:TagKeys": [KEEP_TAG]}},
+            }
         ],
     }
 

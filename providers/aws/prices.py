@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -20,6 +21,9 @@ COVERED_BY_LIST = "without discounts, disks, addresses and traffic"
 PriceList: TypeAlias = Mapping[tuple[str, str, str], ListPrice]
 """By region, machine type and operating system."""
 NOTHING_LISTED: PriceList = MappingProxyType({})
+ManagedPrices: TypeAlias = Mapping[tuple[str, str], Sequence[ListPrice]]
+"""By region and machine type, the prices of SageMaker's components."""
+NOTHING_MANAGED: ManagedPrices = MappingProxyType({})
 
 
 def price_list(prices: Iterable[ListPrice]) -> PriceList:
@@ -31,6 +35,48 @@ def price_list(prices: Iterable[ListPrice]) -> PriceList:
     }
 
 
+def managed_prices(prices: Iterable[ListPrice]) -> ManagedPrices:
+    """Those of SageMaker's machines."""
+    found: dict[tuple[str, str], list[ListPrice]] = defaultdict(list)
+    for each in prices:
+        if each.provider == "aws" and each.component is not None:
+            found[each.region, each.machine_type].append(each)
+    return found
+
+
+def managed_price_of(machine: Machine, component: str, listed: ManagedPrices) -> Price:
+    """The price of one of SageMaker's machines; `component`: how the price list's word begins.
+
+    The list writes its words with hyphens, blanks and capitals of its own; several of one
+    beginning (Studio has one an application) are a price only where they are one price.
+    """
+    return _with_saving(machine, _managed(machine, component, listed))
+
+
+def _managed(machine: Machine, component: str, listed: ManagedPrices) -> Price:
+    why = _no_list_price(machine, "default")
+    if why is not None:
+        return _unknown(why)
+    if machine.purchase is Purchase.SPOT:
+        return _unknown("nobody publishes the prices of SageMaker's spot machines")
+    what = f"{machine.machine_type} for {component} in {machine.region}"
+    told = [
+        each
+        for each in listed.get((machine.region, machine.machine_type), ())
+        if _letters(each.component).startswith(component)
+    ]
+    if not told:
+        return _unknown(f"no list price of {what}: `spend-watchdog prices refresh` asks AWS for it")
+    first, *others = told
+    if any(each.hourly_usd != first.hourly_usd for each in others):
+        return _unknown(f"AWS lists {what} at several prices")
+    return _from_list(first)
+
+
+def _letters(text: str | None) -> str:
+    return "".join(filter(str.isalpha, text or "")).lower()
+
+
 def price_of(
     machine: Machine, tenancy: str = "default", listed: PriceList = NOTHING_LISTED
 ) -> Price:
@@ -39,9 +85,7 @@ def price_of(
     `listed`: prices that AWS told; they go before those of the offline catalogue, which knows Linux
     only. Both are of shared hardware; anything else is not guessed from them.
     """
-    found = _found(machine, tenancy, listed)
-    paid_anyway = machine.stop_terms.prepaid is not None
-    return replace(found, saves_usd=Decimal(0) if paid_anyway else found.hourly_usd)
+    return _with_saving(machine, _found(machine, tenancy, listed))
 
 
 def stopped_hourly_usd(
@@ -49,14 +93,10 @@ def stopped_hourly_usd(
 ) -> Decimal | None:
     """An hour of its disks and elastic addresses, a month being 730 hours; None where unknown.
 
-    `storage`: everything that its region was seen to hold. An address that is no elastic one is
-    given back when the machine stops.
+    `storage`: everything that was seen attached to it. An address that is no elastic one is given
+    back when the machine stops.
     """
-    months = [
-        each.monthly_cost_usd
-        for each in storage
-        if each.kind == "volume" and each.attached_to == machine.id
-    ]
+    months = [each.monthly_cost_usd for each in storage if each.kind == "volume"]
     months += [address_meter(machine.region).month_usd] * addresses
     known = [usd for usd in months if usd is not None]
     return sum(known, Decimal(0)) / HOURS_A_MONTH if len(known) == len(months) else None
@@ -71,17 +111,26 @@ def _found(machine: Machine, tenancy: str, listed: PriceList) -> Price:
     system = machine.operating_system or LINUX
     told = listed.get((machine.region, machine.machine_type, system))
     if told is not None:
-        return Price(
-            hourly_usd=told.hourly_usd,
-            basis="unknown" if told.hourly_usd is None else "list",
-            source=told.source,
-            as_of=told.as_of,
-            why=told.why or COVERED_BY_LIST,
-        )
+        return _from_list(told)
     if system != LINUX:
         return _unknown(f"{system} costs more than the Linux list price, which is known")
     # A capacity reservation is billed at the on-demand rate, used or not.
     return offers.hourly_price("aws", machine.region, machine.machine_type, Purchase.ON_DEMAND)
+
+
+def _with_saving(machine: Machine, price: Price) -> Price:
+    paid_anyway = machine.stop_terms.prepaid is not None
+    return replace(price, saves_usd=Decimal(0) if paid_anyway else price.hourly_usd)
+
+
+def _from_list(told: ListPrice) -> Price:
+    return Price(
+        hourly_usd=told.hourly_usd,
+        basis="unknown" if told.hourly_usd is None else "list",
+        source=told.source,
+        as_of=told.as_of,
+        why=told.why or COVERED_BY_LIST,
+    )
 
 
 def _no_list_price(machine: Machine, tenancy: str) -> str | None:

@@ -21,6 +21,7 @@ from providers.aws import sagemaker_machines as facts_of
 from providers.aws.errors import AWS_ERRORS, AnswerCut, gap_from
 from providers.aws.instance_types import TypeFacts, fetch_types
 from providers.aws.inventory import InventoryReader, unknown_types
+from providers.aws.prices import NOTHING_MANAGED, ManagedPrices
 from providers.aws.sagemaker_machines import Rented, machines_from
 from providers.aws.session import AwsSession
 from providers.aws.troubles import Trouble, gaps_of
@@ -54,6 +55,8 @@ class SageMakerReader:
     session: AwsSession
     inventory: InventoryReader
     clock: Callable[[], datetime]
+    listed: ManagedPrices = field(default_factory=lambda: NOTHING_MANAGED)
+    """Prices that AWS told, for machines seen from now on."""
     _known: dict[str, dict[object, Raw]] = field(default_factory=dict)
     """By region, what was described in the last pass."""
 
@@ -81,6 +84,7 @@ class SageMakerReader:
             scope=scope,
             now=self.clock(),
             known=self._known.get(region, {}),
+            listed=self.listed,
         )
         look.at_everything()
         self._known[region] = look.described
@@ -96,6 +100,7 @@ class _Look:
     scope: Scope
     now: datetime
     known: Mapping[object, Raw]
+    listed: ManagedPrices
     described: dict[object, Raw] = field(default_factory=dict)
     machines: list[Machine] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
@@ -135,6 +140,7 @@ class _Look:
                 told,
                 account=self.scope.account or "unknown",
                 region=self.region,
+                listed=self.listed,
             )
         self.machines.sort(key=lambda machine: machine.id)
 

@@ -16,7 +16,7 @@ from policies.facts import Machine, MachineState, Purchase, StopTerms, WorkloadK
 from providers.aws import sagemaker_stopping as stopping
 from providers.aws.controllers import group_of
 from providers.aws.instance_types import TypeFacts
-from providers.aws.prices import price_of
+from providers.aws.prices import ManagedPrices, managed_price_of
 
 NOTEBOOK, APP, TRAINING, PROCESSING, ENDPOINT, WARM_POOL = (
     "notebook",
@@ -35,6 +35,15 @@ KINDS = {
     WARM_POOL: WorkloadKind.TRAINING,
 }
 """By the first word of a native id. Names at SageMaker hold no dot, so a dot parts the words."""
+COMPONENTS = {
+    NOTEBOOK: "notebook",
+    APP: "studio",
+    TRAINING: "training",
+    PROCESSING: "processing",
+    ENDPOINT: "hosting",
+    WARM_POOL: "training",
+}
+"""How the price list's component begins, by the same word."""
 READY = frozenset({ENDPOINT, WARM_POOL})
 """What is ready to work as soon as it runs."""
 
@@ -128,7 +137,13 @@ def is_sagemaker(machine: Machine) -> bool:
 
 
 def machines_from(
-    rented: Rented, facts: TypeFacts, tags: Mapping[str, str], *, account: str, region: str
+    rented: Rented,
+    facts: TypeFacts,
+    tags: Mapping[str, str],
+    *,
+    account: str,
+    region: str,
+    listed: ManagedPrices,
 ) -> Iterator[Machine]:
     """One machine for each instance; a price for each, as far as one is known."""
     scope = f"aws:{account}:{region}"
@@ -160,7 +175,9 @@ def machines_from(
             how_to_measure=(rented.how_to_measure or "").format(machine=own) or None,
         )
         yield replace(
-            machine, price=price_of(machine), on_readings=_on_readings(rented, machine.gpus)
+            machine,
+            price=managed_price_of(machine, COMPONENTS[rented.kind], listed),
+            on_readings=_on_readings(rented, machine.gpus),
         )
 
 

@@ -10,9 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -20,9 +18,10 @@ import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
-from botocore.utils import parse_timestamp
 
+from providers.aws import metric_answers
 from providers.aws.errors import AWS_ERRORS, DeadlinePassed
+from providers.aws.times import moment
 from providers.base import ProviderUnavailable
 
 T = TypeVar("T")
@@ -41,6 +40,8 @@ USD_PER_S3_LISTING = Decimal("0.000005")
 IAM_PREFIX = {"resource-groups-tagging-api": "tag"}
 """Services that permissions call by another name than the SDK does."""
 
+ROLE_SESSION = "spend-watchdog"
+"""How the audit trail names what was done under another role."""
 NO_ENDPOINTS: Mapping[str, str] = MappingProxyType({})
 DEADLINE: ContextVar[float] = ContextVar("deadline", default=math.inf)
 """By the monotonic clock; no request of this thread leaves after it."""
@@ -140,6 +141,7 @@ class AwsSession:
             config=config,
         )
         client.meta.events.register("before-send.*.*", self._before_send)
+        client.meta.events.register(metric_answers.EVENT, metric_answers.take)
         return client
 
     def _before_send(self, event_name: str, **_: object) -> None:
@@ -149,6 +151,22 @@ class AwsSession:
         service, operation = event_name.split(".")[1:]
         service = IAM_PREFIX.get(service, service)
         self.meter.count_call(f"{service}:{operation}")
+
+    def assuming(self, role: str) -> AwsSession:
+        """The same with a role's rights, for an hour: a patrol is over sooner.
+
+        Raises what STS answers where the role may not be taken.
+        """
+        sts = self.client("sts", self.home, attempts=1)
+        told = sts.assume_role(RoleArn=role, RoleSessionName=ROLE_SESSION)["Credentials"]
+        core = _utc_core()
+        core.set_credentials(told["AccessKeyId"], told["SecretAccessKey"], told["SessionToken"])
+        core.set_config_variable("region", self.home)
+        assumed = AwsSession(
+            boto3.Session(botocore_session=core), self.limits, endpoints=self._endpoints
+        )
+        assumed.meter = self.meter
+        return assumed
 
     def offers(self, service: str, region: str) -> bool:
         """Whether the SDK knows an endpoint of this service there; a new region it may not know."""
@@ -198,12 +216,16 @@ class AwsSession:
 
 def open_session() -> boto3.Session:
     """A session of the environment's own profile that reads times as UTC."""
-    core = botocore.session.get_session()
-    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=moment)
     try:
-        return boto3.Session(botocore_session=core)
+        return boto3.Session(botocore_session=_utc_core())
     except BotoCoreError as error:
         raise ProviderUnavailable(f"the AWS profile cannot be used: {error}") from error
+
+
+def _utc_core() -> botocore.session.Session:
+    core = botocore.session.get_session()
+    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=moment)
+    return core
 
 
 def _require_credentials(session: boto3.Session) -> None:
@@ -216,19 +238,3 @@ def _require_credentials(session: boto3.Session) -> None:
             "no AWS credentials were found: set AWS_PROFILE, run `aws sso login`, or set "
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
-
-
-@lru_cache(maxsize=65536)
-def moment(value: str | float) -> datetime:
-    """A time in an answer, in UTC.
-
-    botocore's own parser takes 12 µs a time and answers in local time; metric answers repeat the
-    same few thousand times millions of times over.
-    """
-    if isinstance(value, (int, float)):
-        return datetime.fromtimestamp(value, UTC)
-    try:
-        told = datetime.fromisoformat(value)
-    except ValueError:
-        told = parse_timestamp(value)
-    return told.astimezone(UTC) if told.tzinfo else told.replace(tzinfo=UTC)

@@ -25,6 +25,7 @@ REFUSED = frozenset({"OperationNotPermitted", "UnsupportedOperation", *DENIED})
 vain until a person changes something."""
 STOP, LIST = "ec2:StopInstances", "ec2:DescribeInstances"
 PROTECTION = "ec2:DescribeInstanceAttribute"
+PROTECTION_NAME = "EC2's stop protection (disableApiStop)"
 ON_ITS_WAY = {
     MachineState.STOPPED: StopAnswer(result="stopped", why="it is stopped"),
     MachineState.STOPPING: StopAnswer(result="requested", why="it is stopping"),
@@ -32,12 +33,21 @@ ON_ITS_WAY = {
 ENDED = frozenset({MachineState.TERMINATING, MachineState.TERMINATED})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class InstanceStopper:
     session: AwsSession
     inventory: InventoryReader
     usage: UsageReader
     clock: Callable[[], datetime]
+    role: str | None = None
+    """The role that may stop, taken when the first machine is looked at; None: the session's."""
+    _acting: AwsSession | None = None
+
+    def _able(self) -> AwsSession:
+        """Who may stop, and read what protects from it. Raises where the role may not be taken."""
+        if self._acting is None:
+            self._acting = self.session if self.role is None else self.session.assuming(self.role)
+        return self._acting
 
     def look(self, machine: Machine) -> Looked | Gap | None:
         """One call for the machine; where it runs, one for its protection and one for metrics."""
@@ -51,12 +61,18 @@ class InstanceStopper:
         if seen.state is not MachineState.RUNNING:
             return Looked(machine=seen, host=None)
         try:
-            protected = _stop_protection(ec2, machine)
+            able = self._able().client("ec2", machine.region)
+            protected = _stop_protection(able, machine)
         except AWS_ERRORS as error:
             return self._gap(error, machine, PROTECTION)
         terms = seen.stop_terms
-        if protected and terms.protected is None:
-            terms = replace(terms, protected="EC2's stop protection (disableApiStop)")
+        if protected:
+            terms = replace(
+                terms,
+                protected=terms.protected or PROTECTION_NAME,
+                can_stop=False,
+                why=f"EC2 refuses a stop while {PROTECTION_NAME} is on",
+            )
         until = self.clock()
         until -= timedelta(seconds=until.timestamp() % PERIOD_S)
         window = Window(started_at=until - LOOK_BACK, ended_at=until, period_s=PERIOD_S)
@@ -65,18 +81,17 @@ class InstanceStopper:
         )
 
     def stop(self, machine: Machine) -> StopAnswer:
-        ec2 = self.session.client("ec2", machine.region, attempts=1)
-        tried = self._tried(lambda: _dry_run(ec2, machine), machine)
+        tried = self._tried(_dry_run, machine)
         if tried is None:
-            tried = self._tried(lambda: _stop(ec2, machine), machine)
+            tried = self._tried(_stop, machine)
         if tried is not None and tried.result in {"refused", "gone"}:
             return tried
         return self._as_seen(machine, tried)
 
-    def _tried(self, call: Callable[[], object], machine: Machine) -> StopAnswer | None:
+    def _tried(self, call: Callable[[Any, Machine], None], machine: Machine) -> StopAnswer | None:
         """None: it went well."""
         try:
-            call()
+            call(self._able().client("ec2", machine.region, attempts=1), machine)
         except AWS_ERRORS as error:
             code, why = _code(error), self._gap(error, machine, STOP).why
             if code in GONE:

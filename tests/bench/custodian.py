@@ -8,8 +8,8 @@ five metrics of every GPU and every host at 36 points. Its first one also reads 
 both are told; the limits are for the second. Both programs are run once before, untimed, so that
 neither pays for moto's slow XML, cold disks or compiling.
 
-What the patrol asks of SageMaker and of commitments is switched off: Custodian's policy looks at
-machines, and moto answers neither. Storage and egress are asked for.
+Nothing is switched off: storage, egress, SageMaker and commitments are asked for as by default,
+though Custodian's policy looks at machines alone.
 
 Custodian mostly waits and the patrol mostly computes: others on the machine slow the patrol more.
 So the programs take turns, the round with the median time stands for each of them, and processor
@@ -116,7 +116,6 @@ def patrol(stage: Stage, name: str, ledger: str) -> Measured:
     regions = [option for region in REGIONS for option in ("--region", region)]
     environment = stage.environment("watchdog")
     environment["SPEND_WATCHDOG_LEDGER"] = str(stage.folder / ledger)
-    environment |= {"SPEND_WATCHDOG_AWS__SAGEMAKER": "false", "SPEND_WATCHDOG_COMMITMENTS": "false"}
     with timed() as clock:
         done = subprocess.run(
             [program, *PATROL, *regions],

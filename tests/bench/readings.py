@@ -26,6 +26,7 @@ from providers.aws.series import (
     host_source,
     readings_from,
 )
+from providers.aws.times import moment
 from tests.builders import machine
 
 GPUS, POINTS = 8, 36
@@ -48,9 +49,10 @@ def asks_of(sources: Sequence[Source]) -> list[Ask]:
 
 
 def answers(count: int) -> list[Answer]:
-    """What boto3 hands over: for each query a list of aware times and a list of floats."""
+    """What the SDK hands over: for each query a list of aware times and a list of floats."""
+    begin = START.timestamp()
     return [
-        ([START + timedelta(seconds=300 * i) for i in range(POINTS)], [float(n % 90)] * POINTS)
+        ([moment(begin + 300 * i) for i in range(POINTS)], [float(n % 90)] * POINTS)
         for n in range(count)
     ]
 

@@ -5,7 +5,8 @@
         server.counts("watchdog").calls["ec2:DescribeInstances"]
         server.instances  # the id of each machine of the fleet
 
-Machines, credentials and event history are moto's own answers; metrics come from an index. moto
+Machines, credentials and event history are moto's own answers; metrics come from an index; the
+account has no commitments and nothing on SageMaker, which moto does not answer. moto
 needs 3 ms to write one machine as XML, so its answers to the same question about machines are kept:
 whoever is to be measured asks once before. Who asks is told by the access key.
 """
@@ -25,8 +26,10 @@ from typing import Any, Self
 
 from moto.ec2.models import ec2_backends
 
+from tests.aws_prices import commits
 from tests.bench.gpu_fleet import FleetMachine, fleet, metrics
 from tests.bench.quick_cloudwatch import QuickCloudWatch
+from tests.fake_sagemaker import FakeSageMaker
 from tests.moto_aws import ACCOUNT, AwsServer, Call, Start, _call, _respond, launch, tag
 
 PERIOD_S = 300
@@ -161,6 +164,8 @@ def _serve(machines: int, latency_s: float) -> None:
         instances = _launched(aws, seeded, now - LAUNCHED_BEFORE)
         for machine, instance in zip(seeded, instances, strict=True):
             cloudwatch.add(machine.region, metrics(machine, instance))
+        commits(aws)
+        aws.stand_in("sagemaker", FakeSageMaker())
         aws.delay(latency_s)
         print(json.dumps({"instances": instances, "environment": aws.environment}), flush=True)
         for line in sys.stdin:

@@ -30,6 +30,7 @@ class Agent:
     agent_namespaces: Sequence[str] = ("CWAgent",)
     prices_endpoint: str | None = None
     sagemaker: bool = True
+    stop_role: str | None = None
 
 
 @dataclass(frozen=True)

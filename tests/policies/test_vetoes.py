@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from policies.facts import Price, StopTerms, WorkloadKind
 from policies.verdicts import Phase, PhaseNow, Verdict
-from policies.vetoes import NAMES, VETOES, Look, stale, vetoes_of
+from policies.vetoes import (
+    FOR_GOOD,
+    NAMES,
+    VETOES,
+    Look,
+    can_be_overridden,
+    stale,
+    vetoes_of,
+)
 from tests.builders import NOW, machine, price
 
 PERIOD = timedelta(minutes=5)
@@ -138,3 +146,22 @@ def test_a_look_is_fresh_only_beyond_the_warning_and_within_two_periods() -> Non
     assert told(NOW - 2 * PERIOD - timedelta(seconds=1)) is not None
     assert told(None) is not None
     assert stale(phase(), warned_at=NOW, now=NOW, period=PERIOD) is not None
+
+
+def test_a_keep_whose_end_nobody_can_read_holds_for_good() -> None:
+    (veto,) = vetoes_of(look(kept_until=FOR_GOOD, kept_by="tag keep-until=soon, which is no date"))
+    assert veto.why == "it is kept for good by tag keep-until=soon, which is no date"
+
+
+def test_a_person_can_override_all_but_what_would_fail_or_end_the_machine() -> None:
+    final = {
+        name
+        for name, against in AGAINST.items()
+        for veto in vetoes_of(against)
+        if not can_be_overridden(veto, against.machine)
+    }
+    assert final == {"controller"}
+    for can_stop, allowed in ((False, False), (None, True)):
+        against = look(machine=machine(stop_terms=terms(can_stop=can_stop, why="?")))
+        (veto,) = vetoes_of(against)
+        assert can_be_overridden(veto, against.machine) is allowed

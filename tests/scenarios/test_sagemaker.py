@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -11,11 +10,9 @@ from typing import Any
 
 import pytest
 
-from policies.facts import Price, Purchase
 from policies.rules import load_pack
 from providers.aws.adapter import AwsProvider
 from providers.aws.session import open_session
-from providers.catalog import offers
 from tests.fake_sagemaker import FakeSageMaker
 from tests.moto_aws import AwsServer, put_metric
 from tests.providers.aws.quick import QUICK
@@ -26,7 +23,16 @@ from watchdog.patrol import Parts, patrol
 from watchdog.patrol_json import patrol_json
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
-PRICES = {"ml.g5.12xlarge": Decimal("7.08"), "ml.g5.xlarge": Decimal("1.40")}
+PRICES = {
+    ("ml.g5.12xlarge", "Training"): Decimal("7.08"),
+    ("ml.g5.12xlarge", "Hosting"): Decimal("99.00"),
+    ("ml.g5.xlarge", "Notebook"): Decimal("1.40"),
+    ("ml.g5.xlarge", "Studio-Notebook"): Decimal("1.40"),
+    ("ml.g5.xlarge", "Studio-JupyterLab"): Decimal("1.40"),
+    ("ml.g5.xlarge", "Training"): Decimal("1.40"),
+    ("ml.g5.xlarge", "Hosting"): Decimal("1.40"),
+    ("ml.g4dn.12xlarge", "Training"): Decimal("99.00"),
+}
 MAPPING = """
 schema: spend-watchdog/mapping/1
 workloads:
@@ -99,21 +105,29 @@ class Account:
 
 @pytest.fixture
 def account(server: AwsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
-    """SageMaker's prices are none of the catalogue's: here two are given."""
+    """With the prices that a refresh would have brought; of others none is known."""
     server.reset()
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_PROFILE", raising=False)
-    listed = offers.hourly_price
+    account = Account(server, tmp_path)
+    account.ledger.append("prices", [*map(price_row, PRICES.items())])
+    return account
 
-    def given(provider: str, region: str, machine_type: str, purchase: Purchase) -> Price:
-        unknown = listed(provider, region, machine_type, purchase)
-        if machine_type not in PRICES or purchase is not Purchase.ON_DEMAND:
-            return unknown
-        return replace(unknown, hourly_usd=PRICES[machine_type], basis="list", source="test")
 
-    monkeypatch.setattr(offers, "hourly_price", given)
-    return Account(server, tmp_path)
+def price_row(of: tuple[tuple[str, str], Decimal]) -> dict[str, object]:
+    (machine_type, component), usd = of
+    return {
+        "provider": "aws",
+        "region": "us-east-1",
+        "machine_type": machine_type,
+        "operating_system": "Linux/UNIX",
+        "component": component,
+        "hourly_usd": usd,
+        "source": "aws-price-list",
+        "as_of": "2026-11-20",
+        "observed_at": NOW - timedelta(days=1),
+    }
 
 
 def by_native(report: dict[str, Any]) -> dict[str, dict[str, Any]]:

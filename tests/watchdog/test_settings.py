@@ -213,3 +213,12 @@ def test_sagemaker_may_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_settings().aws.sagemaker is False
     monkeypatch.setenv("SPEND_WATCHDOG_AWS__SAGEMAKER", "true")
     assert load_settings().aws.sagemaker is True
+
+
+def test_who_may_press_is_a_comma_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().slack.allowed_users == ()
+    monkeypatch.setenv("SPEND_WATCHDOG_SLACK__ALLOWED_USERS", "U0ANA, W0BOB")
+    assert load_settings().slack.allowed_users == ("U0ANA", "W0BOB")
+    monkeypatch.setenv("SPEND_WATCHDOG_SLACK__ALLOWED_USERS", "U0ANA,bob")
+    with pytest.raises(SettingsError, match="'bob' is no member id"):
+        load_settings()

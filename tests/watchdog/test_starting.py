@@ -1,15 +1,17 @@
 """What `init` writes and prints must be what a patrol takes."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
 from tests.builders import NOW, machine
+from watchdog.alerts.slack import POSTING
 from watchdog.attribution import matches
 from watchdog.mapping import load_mapping
 from watchdog.settings import LedgerCareSettings, load_settings
-from watchdog.starting import mapping_text, settings_text
+from watchdog.starting import manifest_text, mapping_text, settings_text
 
 
 @pytest.mark.parametrize(
@@ -38,3 +40,10 @@ def test_the_care_that_the_settings_file_shows_is_the_default(tmp_path: Path) ->
     file = tmp_path / "settings.toml"
     file.write_text("\n".join(["[ledger_care]", *shown]), encoding="utf-8")
     assert load_settings(file).ledger_care == LedgerCareSettings()
+
+
+def test_the_manifest_grants_what_messages_and_buttons_need() -> None:
+    told = json.loads(manifest_text())
+    assert POSTING in told["oauth_config"]["scopes"]["bot"]
+    assert told["settings"]["interactivity"] == {"is_enabled": True}
+    assert told["settings"]["socket_mode_enabled"] is True, "else interactivity needs an address"

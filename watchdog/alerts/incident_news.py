@@ -56,9 +56,15 @@ class IncidentChannel(Protocol):
 
 
 def news_of(
-    each: JudgedMachine, key: str, stage: Stage, why: str, *, stop_at: datetime | None = None
+    each: JudgedMachine,
+    key: str,
+    stage: Stage,
+    why: str,
+    *,
+    stop_at: datetime | None = None,
+    ordered_by: str | None = None,
 ) -> IncidentNews:
-    """What people should read of this machine now."""
+    """What people should read of this machine now. `ordered_by`: the person who wanted the stop."""
     name = label(each.machine)
     because, evidence = reasons(each.decision)
     unmeasured = each.phase.phase is Phase.UNKNOWN and stage is Stage.TOLD
@@ -67,10 +73,11 @@ def news_of(
         machine=each.machine.id,
         name=name,
         stage=stage,
-        headline=_unmeasured(name, each) if unmeasured else _headline(name, each, stage, stop_at),
+        headline=_ordered(name, stage, ordered_by)
+        or (_unmeasured(name, each) if unmeasured else _headline(name, each, stage, stop_at)),
         facts=_facts(each),
         sentences=(because, *evidence),
-        history=f"{_HISTORY[stage]}: {why}",
+        history=f"{_HISTORY[stage]}: {why}{f', by order of {ordered_by}' if ordered_by else ''}",
         answerable=stage in {Stage.TOLD, Stage.WARNED},
     )
 
@@ -102,6 +109,13 @@ _HISTORY = {
     Stage.NOT_STOPPED: "not stopped",
     Stage.OVER: "over",
 }
+
+
+def _ordered(name: str, stage: Stage, by: str | None) -> str | None:
+    """A stop that a person ordered says nothing of work."""
+    if by is None or stage is not Stage.STOPPED:
+        return None
+    return f"{name} was stopped by order of {by}; its disks are kept"
 
 
 def _headline(name: str, each: JudgedMachine, stage: Stage, stop_at: datetime | None) -> str:

@@ -156,8 +156,12 @@ def incident_channels_from(
     channel: str | None = None,
     webhook_url: str | None = None,
     api_url: str = SLACK_API,
+    buttons: bool = False,
 ) -> tuple[IncidentChannel, ...]:
-    """The channels that show incidents. Raises `AlertSettingsError` where half is missing."""
+    """The channels that show incidents; `buttons`: whether anything answers them.
+
+    Raises `AlertSettingsError` where half is missing.
+    """
     from watchdog.alerts.slack_incidents import (  # noqa: PLC0415 - it imports this module
         SlackIncidents,
         WebhookIncidents,
@@ -165,7 +169,8 @@ def incident_channels_from(
 
     found: list[IncidentChannel] = []
     if token:
-        found.append(SlackIncidents(token_of(token), channel_of(channel), api_base(api_url)))
+        base = api_base(api_url)
+        found.append(SlackIncidents(token_of(token), channel_of(channel), base, buttons=buttons))
     if webhook_url:
         found.append(WebhookIncidents(address_of(webhook_url, WEBHOOK)))
     return tuple(found)

@@ -8,9 +8,14 @@ from watchdog.cleaning import clean
 TOKEN = "SPEND_WATCHDOG_SLACK__TOKEN"  # noqa: S105 - the name of a setting
 CHANNEL = "SPEND_WATCHDOG_SLACK__CHANNEL"
 API_URL = "SPEND_WATCHDOG_SLACK__API_URL"
+APP_TOKEN = "SPEND_WATCHDOG_SLACK__APP_TOKEN"  # noqa: S105 - the name of a setting
 WEBHOOK = "SPEND_WATCHDOG_SLACK__WEBHOOK_URL"
 
 NEW_TOKEN = f"copy the bot token (xoxb-…) from the app's page OAuth & Permissions into {TOKEN}"
+NEW_APP_TOKEN = (
+    "make an app-level token (xapp-…) with the scope connections:write on the app's page Basic"
+    f" Information, and put it into {APP_TOKEN}"
+)
 NEW_WEBHOOK = f"make a new incoming webhook in the app's settings and put it into {WEBHOOK}"
 REMEDIES: Mapping[str, str] = {
     "invalid_auth": f"the token is not valid; {NEW_TOKEN}",

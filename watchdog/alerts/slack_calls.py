@@ -63,7 +63,7 @@ def web_client(token: str, base: str, patience: Patience) -> WebClient:
         token=token,
         base_url=base,
         timeout=patience.call_s,
-        logger=_silent(),
+        logger=silent_logger(),
         retry_handlers=retry_handlers(patience),
     )
     _past_the_proxy(client, base)
@@ -76,7 +76,10 @@ def webhook_client(url: str, patience: Patience) -> WebhookClient:
     from watchdog.alerts.slack_retries import retry_handlers  # noqa: PLC0415
 
     client = WebhookClient(
-        url, timeout=patience.call_s, logger=_silent(), retry_handlers=retry_handlers(patience)
+        url,
+        timeout=patience.call_s,
+        logger=silent_logger(),
+        retry_handlers=retry_handlers(patience),
     )
     _past_the_proxy(client, url)
     return client
@@ -89,7 +92,7 @@ def _past_the_proxy(client: WebClient | WebhookClient, url: str) -> None:
         client.proxy = None
 
 
-def _silent() -> logging.Logger:
+def silent_logger() -> logging.Logger:
     """The SDK's log would quote addresses and tokens; what matters stands in the `Delivery`."""
     logger = logging.getLogger("watchdog.alerts.slack.sdk")
     logger.setLevel(logging.CRITICAL + 1)

@@ -33,6 +33,8 @@ class SlackIncidents:
     channel: str
     api_url: str = SLACK_API
     patience: Patience = DEFAULT_PATIENCE
+    buttons: bool = False
+    """Whether anything answers them: a button that does nothing is worse than none."""
 
     def __call__(self, news: IncidentNews, known: Sequence[Message]) -> Delivery:
         shown = tried(lambda: self._shown(news, known))
@@ -49,7 +51,8 @@ class SlackIncidents:
         from watchdog.alerts.slack_incident_blocks import blocks  # noqa: PLC0415 - the SDK
 
         client = web_client(token_of(self.token), api_base(self.api_url), self.patience)
-        message = {"text": news.headline, "blocks": blocks(news, buttons=False), **AS_WRITTEN}
+        built = blocks(news, buttons=self.buttons)
+        message = {"text": news.headline, "blocks": built, **AS_WRITTEN}
         if not known:
             posted = client.chat_postMessage(channel=self.channel, **message, **UNFURLED)
             return as_mapping(posted.data)

@@ -14,6 +14,7 @@ from policies.pauses import JudgedPause, Pause, judged, pauses_of_runs
 from policies.policy_replay import Plan, Replayed, after, by_patience, by_rules, replayed
 from policies.rules import Policy
 from policies.verdicts import Verdict
+from watchdog.whole_file import whole_file
 
 ENGINE = "engine"
 FIXED = timedelta(minutes=30)
@@ -181,13 +182,11 @@ def _hourly_usd(run: Run | None) -> Decimal | None:
 
 def write_decisions(decisions: Mapping[str, Sequence[Replayed]], path: Path) -> None:
     """A row for every pause of every resource and policy; whole or not at all."""
-    beside = path.with_name(f".{path.name}.part")
-    with beside.open("w", encoding="utf-8", newline="") as file:
+    with whole_file(path) as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(COLUMNS)
         for policy, done in decisions.items():
             rows.writerows(_row(policy, each) for each in done)
-    beside.replace(path)
 
 
 def _row(policy: str, each: Replayed) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from policies.verdicts import Verdict
 from watchdog.backtest.policy import PolicyReport, Totals
 from watchdog.json_values import money
+from watchdog.whole_file import whole_file
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -131,11 +132,12 @@ def draw(report: PolicyReport, path: Path) -> None:
     height = 30 + len(rows) * (BAR + GAP)
     x = LEFT + WIDE * (best / longest)
     parts.append(f'<path d="M{x:.1f} 24V{height}" stroke="#c33" stroke-width="2"/>')
-    path.write_text(
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{LEFT + WIDE + 150}" height="{height + 8}"'
-        f' font-family="sans-serif" font-size="12">{"".join(parts)}</svg>\n',
-        encoding="utf-8",
-    )
+    with whole_file(path) as file:
+        file.write(
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{LEFT + WIDE + 150}"'
+            f' height="{height + 8}" font-family="sans-serif" font-size="12">'
+            f"{''.join(parts)}</svg>\n"
+        )
 
 
 def _bar(each: Totals, y: int, restart_cost: timedelta, longest: timedelta) -> Iterator[str]:

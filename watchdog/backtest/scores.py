@@ -17,6 +17,7 @@ from policies.maturity import Judged, replayed
 from policies.track_record import SUBSTANTIAL_S, key_of
 from policies.verdicts import Verdict
 from watchdog.backtest.figures import Calibration, Figure, Labelled, calibration, figures
+from watchdog.whole_file import whole_file
 
 SCORE, PLAIN, BASE = "score", "workload's success rate", "base rate"
 COLUMNS = ("run_id", "score", "verdict")
@@ -79,13 +80,11 @@ def backtest_score(runs: Sequence[Run]) -> tuple[list[Judged], ScoreReport]:
 
 def write_predictions(judged: Iterable[Judged], path: Path) -> None:
     """`run_id,score,verdict`, a row for every run; whole or not at all."""
-    beside = path.with_name(f".{path.name}.part")
-    with beside.open("w", encoding="utf-8", newline="") as file:
+    with whole_file(path) as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(COLUMNS)
         for each in judged:
             rows.writerow((each.run.run_id, f"{each.score.value:.6f}", each.verdict.value))
-    beside.replace(path)
 
 
 def _rates(runs: Sequence[Run], key: Callable[[Run], object]) -> Iterator[float]:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from watchdog.cli import options, output, reading
+from watchdog.settings import load_settings
 
 app = typer.Typer()
 
@@ -29,6 +30,7 @@ def keep(
             "--until", parser=options.deadline, metavar="T", help="Until then.", show_default=False
         ),
     ] = None,
+    end: Annotated[bool, typer.Option("--end", help="Keep it no longer.")] = False,
     by: Annotated[
         str | None, typer.Option("--by", metavar="WHO", help="Who wants it.", show_default=False)
     ] = None,
@@ -39,29 +41,51 @@ def keep(
     """Keep a machine from being stopped, for a while or until a time. The newest keep counts.
 
     Whoever keeps a machine is warned anew afterwards. A date keeps through its last minute, UTC.
-    The tag spend-watchdog:keep-until on the machine says the same to every ledger.
+    The tag spend-watchdog:keep-until on the machine says the same to every ledger: it is written
+    where the credentials here allow it, and else the keep holds in this ledger alone.
     """
-    from watchdog.explain import machine_named  # noqa: PLC0415 - heavy, and not for --help
+    from watchdog.composition import keep_writer_of  # noqa: PLC0415 - heavy, and not for --help
+    from watchdog.explain import machine_named  # noqa: PLC0415
     from watchdog.keeps import keep_row  # noqa: PLC0415
+    from watchdog.workloads import UnknownSubject  # noqa: PLC0415
 
-    if (lasting is None) == (until is None):
-        raise typer.BadParameter("say either --for D or --until T")
     now = datetime.now(UTC)
-    end = until if until is not None else now + (lasting or timedelta())
-    if end <= now:
-        raise typer.BadParameter(f"{end:%Y-%m-%d %H:%M} UTC is over")
+    last = _last(now, lasting, until, end=end)
+    settings = load_settings(config, ledger=ledger)
     store = reading.opened(config, ledger)
     row = machine_named(store, machine)
-    who = by or getpass.getuser()
-    store.drop_in_inbox("events", [keep_row(str(row["id"]), end, who, now)])
+    if row["state"] == "terminated":
+        raise UnknownSubject(f"{machine} was terminated: there is nothing to keep")
+    who, of = by or getpass.getuser(), str(row["id"])
+    store.drop_in_inbox("events", [keep_row(of, last, who, now)])
+    why = keep_writer_of(settings)(of, last)
     if json:
         output.print_json(
             {
                 "schema": "spend-watchdog/keep/1",
-                "machine": row["id"],
-                "until": f"{end:%Y-%m-%dT%H:%M:%SZ}",
+                "machine": of,
+                "until": f"{last:%Y-%m-%dT%H:%M:%SZ}",
                 "by": who,
+                "tag_written": why is None,
+                "tag_why": why,
             }
         )
         return
-    output.say(f"{row['name'] or row['id']} is kept until {end:%Y-%m-%d %H:%M} UTC, by {who}")
+    kept = "is kept no longer" if end else f"is kept until {last:%Y-%m-%d %H:%M} UTC"
+    output.say(f"{row['name'] or of} {kept}, by {who}")
+    if why is not None:
+        output.notice(f"It holds in this ledger; the tag on the machine was not written: {why}")
+
+
+def _last(
+    now: datetime, lasting: timedelta | None, until: datetime | None, *, end: bool
+) -> datetime:
+    """Until when; `end`: until now."""
+    if sum((lasting is not None, until is not None, end)) != 1:
+        raise typer.BadParameter("say one of --for D, --until T and --end")
+    if end:
+        return now
+    last = until if until is not None else now + (lasting or timedelta())
+    if last <= now:
+        raise typer.BadParameter(f"{last:%Y-%m-%d %H:%M} UTC is over")
+    return last

@@ -21,6 +21,8 @@ COMMANDS: dict[str, str] = {
     "preflight": "May this workload leave home? Exit 0 mature, 3 not, 4 unknown.",
     "policy": "Policy files: check one, show the one in effect, describe the format.",
     "keep": "Keep a machine from being stopped, for a while.",
+    "stop": "Stop one machine now, unless something stands against it.",
+    "listen": "Answer what people press in Slack, over Socket Mode.",
     "record": "Run a command and record how it went, without an import in its code.",
     "runs": "Run histories: bring them in, list them, show one.",
     "backtest": "Replay the judgement over a run history, and say how good it was.",

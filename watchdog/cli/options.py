@@ -40,8 +40,11 @@ def moment(text: str) -> datetime:
 
 def deadline(text: str) -> datetime:
     """A moment to come: an RFC 3339 time, or a date, which means its end (UTC)."""
-    at = _written(text)
-    return at + timedelta(days=1) if len(text.strip()) == len("2026-11-23") else at
+    try:
+        at = _written(text)
+        return at + timedelta(days=1) if len(text.strip()) == len("2026-11-23") else at
+    except OverflowError:
+        raise typer.BadParameter(f"{text!r} lies beyond the year 9999") from None
 
 
 def _ago(text: str) -> datetime:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-import urllib.request
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -84,7 +83,6 @@ def patrol(
         report = _once(settings, backfill, alerts=not no_alerts, act=acting, first=first)
         first = False
         _print(report, json=json, live=every is not None)
-        _beat(settings)
         if every is None:
             raise typer.Exit(_code(report, findings=exit_code))
         time.sleep(every.total_seconds())
@@ -95,9 +93,8 @@ def _once(
 ) -> PatrolReport:
     """One patrol. The first also refuses regions that do not exist: later it would be an outage."""
     from watchdog.composition import parts_of  # noqa: PLC0415 - heavy, and not for --help
-    from watchdog.patrol import patrol as one_pass  # noqa: PLC0415
-    from watchdog.recording.posting import catch_up  # noqa: PLC0415
     from watchdog.regions import refuse_unknown_regions  # noqa: PLC0415
+    from watchdog.rounds import patrol_round  # noqa: PLC0415
 
     _collect_rarely()
     with output.progress() as progress:
@@ -106,8 +103,10 @@ def _once(
             output.notice(f"policy {parts.policy.name} only observes: nothing will be stopped")
         if first:
             refuse_unknown_regions(settings.regions, parts.providers)
-        catch_up(settings.ledger)
-        return one_pass(parts, now=datetime.now(UTC), backfill=backfill)
+        done = patrol_round(settings, parts, backfill=backfill)
+    for notice in done.notices:
+        output.notice(notice)
+    return done.report
 
 
 def _collect_rarely() -> None:
@@ -130,17 +129,6 @@ def _print(report: PatrolReport, *, json: bool, live: bool) -> None:
     if live:
         output.clear()
     output.show(*render(report))
-
-
-def _beat(settings: Settings) -> None:
-    """Tell the heartbeat's watcher that this patrol ended; its failure is told, not raised."""
-    if settings.heartbeat_url is None:
-        return
-    try:
-        with urllib.request.urlopen(settings.heartbeat_url, timeout=10):  # noqa: S310 - the operator's own
-            pass
-    except (OSError, ValueError) as error:
-        output.notice(f"heartbeat to {settings.heartbeat_url} failed: {error}")
 
 
 def _code(report: PatrolReport, *, findings: bool) -> int:

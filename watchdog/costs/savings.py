@@ -8,8 +8,8 @@ Reserved Instances are applied" (EC2 User Guide) and "Understanding how Savings 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -17,6 +17,8 @@ from decimal import Decimal
 from policies.facts import Machine, Purchase
 from providers.price_facts import Commitment, CommitmentKind, family_of
 
+Kin = tuple[str, str, str]
+"""Account, region and family of a machine."""
 NOT_COVERED = frozenset({Purchase.SPOT, Purchase.CAPACITY_BLOCK, Purchase.SCHEDULED})
 """Machines whose hours no reserved instance and no savings plan pays."""
 
@@ -38,16 +40,15 @@ def with_savings(
 ) -> Machine:
     """The machine with what a stop saves, and why.
 
-    `beside`: all machines of its account, itself included. `unread`: commitments that could not be
-    read, in words.
+    `beside`: all machines that compete for the same commitments, itself included. `unread`:
+    commitments that could not be read, in words.
     """
     valid = [each for each in commitments if each.ends_at is None or each.ends_at > now]
     if machine.stop_terms.prepaid is not None:
         return _explained(machine, valid)
     if not may_be_covered(machine) or machine.price.hourly_usd is None:
         return machine
-    running = [each for each in beside if may_be_covered(each) and _kin(each, machine)]
-    told = (_reserved(machine, running, valid), _plans(machine, running, valid))
+    told = (_reserved(machine, beside, valid), _plans(machine, beside, valid))
     opinions = [each for each in told if each is not None]
     certain = next((each for each in opinions if each.covered), None)
     if certain is not None:
@@ -66,13 +67,18 @@ def may_be_covered(machine: Machine) -> bool:
     return bool(machine.metered) and machine.purchase not in NOT_COVERED
 
 
-def _kin(one: Machine, other: Machine) -> bool:
-    """Whether two machines compete for the same commitments."""
-    return (one.account, one.region, family_of(one.machine_type)) == (
-        other.account,
-        other.region,
-        family_of(other.machine_type),
-    )
+def kin(machine: Machine) -> Kin:
+    """What machines have in common that compete for the same commitments."""
+    return machine.account, machine.region, family_of(machine.machine_type)
+
+
+def by_kin(machines: Iterable[Machine]) -> Mapping[Kin, Sequence[Machine]]:
+    """Those whose hours commitments may pay, by which others compete for them."""
+    found: dict[Kin, list[Machine]] = defaultdict(list)
+    for each in machines:
+        if may_be_covered(each):
+            found[kin(each)].append(each)
+    return found
 
 
 def _told(machine: Machine, saves_usd: Decimal | None, whys: Sequence[str]) -> Machine:

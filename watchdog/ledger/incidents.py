@@ -119,6 +119,23 @@ class IncidentLog:
         return Kept(key=folder, incident=fold(fresh, events), events=tuple(events), head=head)
 
 
+def event_rows(kept: Kept) -> list[dict[str, object]]:
+    """Its events as rows of the table `events`, so that every question can be asked of tables."""
+    return [
+        {
+            "subject": kept.key,
+            "n": f"{event.n:04d}",
+            "at": event.at,
+            "kind": event.kind.value,
+            "machine": kept.incident.machine,
+            "boot": kept.incident.boot,
+            "detail_json": json.dumps({"by": event.by, **event.detail}),
+            "observed_at": event.at,
+        }
+        for event in kept.events
+    ]
+
+
 def _opened(folder: str) -> tuple[str, str]:
     parts = folder.split("/")
     return (parts[-1], folder)

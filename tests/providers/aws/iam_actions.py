@@ -22,6 +22,7 @@ PREFIXES: Mapping[str, str] = MappingProxyType(
 
 ACTIONS: Mapping[str, str] = MappingProxyType(
     {
+        "lambda:Invoke": "lambda:InvokeFunction",
         "s3:ListBuckets": "s3:ListAllMyBuckets",
         "s3:ListDirectoryBuckets": "s3express:ListAllMyDirectoryBuckets",
         "s3:HeadBucket": "s3:ListBucket",

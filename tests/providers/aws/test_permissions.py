@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from providers.aws.permissions import PERMISSIONS, read_only_policy, stop_policy
+from providers.aws.permissions import PERMISSIONS, keep_policy, read_only_policy, stop_policy
 from tests.contract.provider_contract import READING_VERBS
 
 SERVICES = frozenset(
@@ -45,6 +45,16 @@ def test_the_stop_policy_is_limited_to_stopping_what_is_allowed() -> None:
         assert reads["Action"] == ["ec2:DescribeInstanceAttribute"]
         assert stops["Action"] == ["ec2:StopInstances"]
         assert stops["Condition"]
+
+
+def test_the_keep_policy_is_limited_to_one_tag_of_instances() -> None:
+    path = POLICY.with_name("keep-policy.json")
+    assert json.loads(path.read_text(encoding="utf-8")) == keep_policy()
+    (statement,) = keep_policy()["Statement"]
+    assert statement["Action"] == ["ec2:CreateTags"]
+    assert statement["Resource"].endswith(":instance/*")
+    keys = {"aws:TagKeys": ["spend-watchdog:keep-until"]}
+    assert statement["Condition"] == {"ForAllValues:StringEquals": keys}
 
 
 def test_each_permission_is_listed_once_and_says_what_it_is_for() -> None:

@@ -2,10 +2,16 @@
 
 import pytest
 
-from providers.aws.permissions import PERMISSIONS, STOP_PERMISSIONS
+from providers.aws.permissions import (
+    FUNCTION_PERMISSIONS,
+    KEEP_PERMISSIONS,
+    PERMISSIONS,
+    STOP_PERMISSIONS,
+)
 from tests.providers.aws.sdk_calls import sdk_calls
 
-DECLARED = frozenset(permission for permission, _ in (*PERMISSIONS, *STOP_PERMISSIONS))
+TABLES = (PERMISSIONS, STOP_PERMISSIONS, KEEP_PERMISSIONS, FUNCTION_PERMISSIONS)
+DECLARED = frozenset(permission for table in TABLES for permission, _ in table)
 
 
 def test_every_call_of_the_sdk_is_covered_by_the_table() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -12,9 +13,11 @@ import pytest
 from policies.facts import Purchase
 from providers.aws.adapter import AwsProvider
 from providers.aws.price_list import prices_from
+from providers.aws.prices import managed_price_of, managed_prices
 from providers.base import Seen
 from providers.price_facts import ListPrice, PriceQuestion
 from tests.aws_prices import product
+from tests.builders import machine
 from tests.moto_aws import AwsServer, launch
 
 Make = Callable[..., AwsProvider]
@@ -153,6 +156,43 @@ def test_managed_machines_have_a_price_by_component(aws: AwsServer, provider: Ma
     ]
     (call,) = aws.requests
     assert call.parameters["ServiceCode"] == "AmazonSageMaker"
+
+
+@pytest.mark.parametrize(
+    ("told", "word", "usd"),
+    [
+        ((("Hosting", "1.408"), ("Training", "1.41")), "hosting", "1.408"),
+        ((("Hosting", "1.408"), ("Training", "1.41")), "training", "1.41"),
+        ((("Studio-Notebook", "1.5"), ("Studio JupyterLab", "1.5")), "studio", "1.5"),
+        ((("Studio-Notebook", "1.5"), ("Studio JupyterLab", "1.6")), "studio", None),
+        ((("Studio-Notebook", "1.5"),), "notebook", None),
+        ((("Training", None),), "training", None),
+        ((), "training", None),
+    ],
+)
+def test_a_managed_machine_has_the_price_of_what_it_is_used_for(
+    told: Sequence[tuple[str, str | None]], word: str, usd: str | None
+) -> None:
+    listed = [
+        ListPrice(
+            provider="aws",
+            region="us-east-1",
+            machine_type="ml.g5.xlarge",
+            operating_system="Linux/UNIX",
+            component=component,
+            hourly_usd=None if price is None else Decimal(price),
+            source="list",
+            as_of="2026-11-01",
+            why=None,
+        )
+        for component, price in told
+    ]
+    desk = machine("desk", region="us-east-1", machine_type="ml.g5.xlarge")
+    price = managed_price_of(desk, word, managed_prices(listed))
+    assert price.hourly_usd == price.saves_usd == (None if usd is None else Decimal(usd))
+    assert usd is not None or "ml.g5.xlarge" in (price.why or "") or price.source == "list"
+    spot = replace(desk, purchase=Purchase.SPOT)
+    assert managed_price_of(spot, word, managed_prices(listed)).hourly_usd is None
 
 
 def test_a_type_that_aws_does_not_list_is_a_gap(aws: AwsServer, provider: Make) -> None:

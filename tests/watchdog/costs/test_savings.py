@@ -13,7 +13,7 @@ import pytest
 from policies.facts import Machine, MachineState, Purchase
 from providers.price_facts import Commitment, CommitmentKind
 from tests.builders import machine, price
-from watchdog.costs.savings import with_savings
+from watchdog.costs.savings import by_kin, kin, with_savings
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 USD = Decimal("1.006")
@@ -67,7 +67,8 @@ def of_g5(usd: str | None) -> Commitment:
 def saved(
     beside: Sequence[Machine], *commitments: Commitment, unread: Sequence[str] = ()
 ) -> Decimal | None:
-    found = with_savings(beside[0], beside, commitments, unread, NOW)
+    competing = by_kin(beside)[kin(beside[0])]
+    found = with_savings(beside[0], competing, commitments, unread, NOW)
     usd = found.price.saves_usd
     assert (found.stop_terms.prepaid is not None) == (usd == 0)
     if usd != beside[0].price.hourly_usd:

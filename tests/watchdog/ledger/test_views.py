@@ -24,6 +24,8 @@ from tests.watchdog.ledger.facts import (
 from watchdog.ledger.store import Ledger, LedgerError
 from watchdog.ledger.tables import TABLES
 from watchdog.ledger.views import FOLDER, names, query
+from watchdog.rows import run_from
+from watchdog.storage_attribution import buckets_of_runs
 
 LATER = NOW + timedelta(minutes=15)
 MIB = 2**20
@@ -333,3 +335,18 @@ def test_rows_are_python_values_and_frames_are_frames(anywhere: Callable[[], Led
     assert isinstance(frame, pd.DataFrame)
     assert str(frame["observed_at"].dtype).endswith("UTC]")
     assert frame["hourly_usd"].tolist() == [1.5]
+
+
+def test_buckets_that_runs_name_are_those_that_runs_are_found_by(ledger: Ledger) -> None:
+    told: tuple[Row, ...] = (
+        {"data": "s3://corpus/part-1 s3a://tokens.v2/x"},
+        {"aliases": "mlflow:1;s3://artefacts/7"},
+        {"config": "--out s3n://corpus"},
+        {"data": "gs://elsewhere/x and S3://Shouted and s3://-bad"},
+        {},
+    )
+    several = [run(run_id=f"r{n}", **fields) for n, fields in enumerate(told)]
+    ledger.append("runs", several)
+    named = {str(row["bucket"]) for row in ledger.rows("buckets_named")}
+    assert named == set(buckets_of_runs(map(run_from, ledger.rows("runs"))))
+    assert named == {"corpus", "tokens.v2", "artefacts"}

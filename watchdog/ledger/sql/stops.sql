@@ -1,4 +1,5 @@
--- A row: a machine that was stopped since a time, and when it was started again within two hours.
+-- A row: a machine that patrols stopped since a time, and when it was started again within two
+-- hours. What a person ordered says nothing about the policy.
 with stopped as (
     select
         machine,
@@ -7,6 +8,7 @@ with stopped as (
     where kind = 'stopped'
         and starts_with(subject, 'incidents/')
         and "at" >= $since
+        and detail_json not like '%"ordered"%'
 )
 
 select
