@@ -43,8 +43,12 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 def idle(machine: Machine) -> list[Reading]:
-    quiet: Sequence[float] = [0.0] * 36
-    host = dict.fromkeys(("received_bytes", "sent_bytes", "written_bytes"), quiet)
+    quiet = [0.0] * 36
+    host: dict[str, Any] = {
+        "received_bytes": quiet,
+        "sent_bytes": quiet,
+        "written_bytes": quiet,
+    }
     return [
         reading(quiet, resource=machine.id, memory_used_mib=quiet),
         reading(quiet, resource=machine.id, gpu=None, **host),
