@@ -6,9 +6,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from policies.adjusting import by_budgets, by_exemptions, by_gpu_class, exemption_of
+from policies.budgets import BudgetState
 from policies.facts import Attribution, Machine, MachineState, Purchase
-from policies.patience import Patience, patience_names
-from policies.rules import Policy, RuleDecision, decide
+from policies.leftovers import BECAUSE_FORGOTTEN, FORGOTTEN, cannot_be_stopped, forgotten
+from policies.names import schedule_names
+from policies.patience import Patience, patience_names, span
+from policies.rules import Exemption, Policy, RuleDecision, decide
 from policies.verdicts import (
     QUIET,
     Decision,
@@ -23,6 +27,9 @@ from policies.vetoes import Look, vetoes_of
 
 UNMEASURED = "unmeasured"
 """The name of the finding for a machine that runs and cannot be judged."""
+MAX_IDLE = "max_idle"
+"""The name of the finding for a machine that is quiet for longer than its GPU may be."""
+EXEMPT = "it is exempt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +45,15 @@ class Case:
     day_usd: Decimal | None = None
     """What the workload cost in the last 24 hours."""
     week_usd: Decimal | None = None
+    owner_day_usd: Decimal | None = None
+    """What all that the workload's owner owns cost in the last 24 hours."""
+    owner_week_usd: Decimal | None = None
+    fleet_day_usd: Decimal | None = None
+    """What everything cost in the last 24 hours."""
+    fleet_week_usd: Decimal | None = None
+    confusion_findings: int | None = None
+    """How many findings of confusion its exploratory workload has that still go on."""
+    confusion_usd: Decimal | None = None
     patience: Patience | None = None
     """How long to wait for its next activity; None: it is not quiet, or that cannot be told."""
     advice: str | None = None
@@ -45,6 +61,8 @@ class Case:
     kept_until: datetime | None = None
     """Until when somebody wants to keep it; None: nobody said so."""
     kept_by: str | None = None
+    stopped_since: datetime | None = None
+    """When it stopped, or was first seen stopped; None: it is not stopped, or nobody knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +74,15 @@ class Company:
     unmeasured: int
 
 
-def judge(cases: Sequence[Case], policy: Policy, now: datetime) -> tuple[Decision, ...]:
+def judge(
+    cases: Sequence[Case], policy: Policy, now: datetime, budgets: Sequence[BudgetState] = ()
+) -> tuple[Decision, ...]:
     """One decision a case, in the order of the cases. Groups are judged together."""
     groups: dict[str, list[Case]] = defaultdict(list)
     for case in cases:
         if case.machine.running:
             groups[case.machine.group].append(case)
-    decisions = [_judged(case, groups[case.machine.group], policy, now) for case in cases]
+    decisions = [_judged(case, groups[case.machine.group], policy, budgets, now) for case in cases]
     return _together(cases, decisions)
 
 
@@ -88,19 +108,36 @@ def _with_group(
             continue
         if theirs.wanted is not Wanted.STOP or theirs.vetoes:
             name = other.machine.name or other.machine.native_id
-            reason = theirs.vetoes[0].why if theirs.vetoes else f"it is {other.phase.phase.value}"
+            reason = theirs.vetoes[0].why if theirs.vetoes else _not_stopped(other, theirs)
             why = f"{name} of its group may not be stopped: {reason}"
             return replace(decision, vetoes=(*decision.vetoes, Veto(name="group", why=why)))
     return decision
 
 
-def _judged(case: Case, group: Sequence[Case], policy: Policy, now: datetime) -> Decision:
+def _not_stopped(case: Case, decision: Decision) -> str:
+    exempt = next((why for why in decision.why if why.startswith(EXEMPT)), None)
+    return exempt or f"it is {case.phase.phase.value}"
+
+
+def _judged(
+    case: Case,
+    group: Sequence[Case],
+    policy: Policy,
+    budgets: Sequence[BudgetState],
+    now: datetime,
+) -> Decision:
     if not case.machine.running:
-        return _not_running(case)
+        return _not_running(case, policy, now)
+    exemption = exemption_of(policy.exemptions, case.machine, case.attribution, now)
+    if exemption is not None:
+        return _exempt(case, exemption)
     if case.phase.phase is Phase.UNKNOWN:
-        return _unmeasured(case)
+        return _unmeasured(case, now)
     company = _company(case, group)
-    ruled = decide(policy, names_of(case, company, now))
+    ruled = decide(policy, names_of(case, company, now, policy.time_zone))
+    ruled = by_exemptions(ruled, policy.exemptions, case.machine, case.attribution, now)
+    ruled = by_gpu_class(ruled, policy.limits, case.machine, case.phase)
+    ruled = by_budgets(ruled, budgets, case.attribution, case.maturity.verdict, case.phase)
     if ruled.wanted in {Wanted.LEAVE, Wanted.UNKNOWN} or not company.active:
         return _as_ruled(case, ruled, company, now)
     why = (
@@ -128,31 +165,64 @@ def _at_work(phase: Phase) -> bool:
     return phase not in QUIET and phase is not Phase.UNKNOWN
 
 
-def _not_running(case: Case) -> Decision:
-    state = case.machine.state.value
+def _exempt(case: Case, exemption: Exemption) -> Decision:
+    until = f"{EXEMPT} until {exemption.until:%Y-%m-%d %H:%M} UTC: {exemption.because}"
     return Decision(
-        machine=case.machine.id, wanted=Wanted.LEAVE, findings=(), why=(f"it is {state}",)
+        machine=case.machine.id,
+        wanted=Wanted.LEAVE,
+        findings=(),
+        why=(f"{until} ({exemption.whose})", *case.phase.why),
     )
 
 
-def _unmeasured(case: Case) -> Decision:
+def _not_running(case: Case, policy: Policy, now: datetime) -> Decision:
+    machine = case.machine
+    told = forgotten(machine, case.stopped_since, policy.forgotten_after, now)
+    finding = Finding(
+        rule=FORGOTTEN,
+        because=BECAUSE_FORGOTTEN,
+        waste_usd_per_hour=machine.price.stopped_hourly_usd,
+    )
+    return Decision(
+        machine=machine.id,
+        wanted=Wanted.LEAVE,
+        findings=() if told is None else (finding,),
+        why=(f"it is {machine.state.value}", *(() if told is None else (told,))),
+    )
+
+
+def _unmeasured(case: Case, now: datetime) -> Decision:
     because = "It runs, and nothing tells whether anybody uses it."
     finding = Finding(rule=UNMEASURED, because=because, waste_usd_per_hour=None)
-    why = [*case.phase.why, *([case.advice] if case.advice else [])]
+    why = [_unmeasured_for(case, now), *case.phase.why, *([case.advice] if case.advice else [])]
     return Decision(
         machine=case.machine.id, wanted=Wanted.UNKNOWN, findings=(finding,), why=tuple(why)
     )
 
 
+def _unmeasured_for(case: Case, now: datetime) -> str:
+    """`unmeasured for 24.0 h at 98.32 USD an hour`; how long is left out where nobody knows."""
+    since, hourly = unmeasured_since(case.machine, case.phase), case.machine.price.hourly_usd
+    lasts = "" if since is None else f" for {span((now - since).total_seconds() / 60)}"
+    price = "a price that nobody knows" if hourly is None else f"{hourly:,} USD an hour"
+    return f"unmeasured{lasts} at {price}"
+
+
+def unmeasured_since(machine: Machine, phase: PhaseNow) -> datetime | None:
+    """The end of the newest measurement, else the last start; None: nobody knows."""
+    return phase.measured_until or machine.started_at
+
+
 def _as_ruled(case: Case, ruled: RuleDecision, company: Company, now: datetime) -> Decision:
     """The rule's decision; a member of the group that nobody measured caps it at notify."""
-    wanted, why = ruled.wanted, [*ruled.why, *_sum(case, ruled), *case.phase.why]
+    wanted = ruled.wanted
+    why = [*ruled.why, *_sum(case, ruled), *_bill(case, ruled), *case.phase.why]
     if company.unmeasured and wanted in {Wanted.WARN, Wanted.STOP}:
         wanted = Wanted.NOTIFY
         why.insert(0, f"{company.unmeasured} machines of its group are unmeasured")
     vetoes = vetoes_of(_look(case, now)) if wanted is Wanted.STOP else ()
-    if wanted is not Wanted.LEAVE and case.machine.stop_terms.can_stop is not True:
-        why.append(case.machine.stop_terms.why)
+    if wanted is not Wanted.LEAVE:
+        why += cannot_be_stopped(case.machine)
     if wanted is not Wanted.LEAVE and not case.phase.sees_gpus and case.advice:
         why.append(case.advice)
     return Decision(
@@ -162,8 +232,14 @@ def _as_ruled(case: Case, ruled: RuleDecision, company: Company, now: datetime) 
         why=tuple(why),
         vetoes=vetoes,
         rule=None if ruled.rule is None else ruled.rule.name,
-        grace=timedelta(0) if ruled.rule is None else ruled.rule.grace,
+        grace=_grace(ruled),
     )
+
+
+def _grace(ruled: RuleDecision) -> timedelta:
+    if ruled.grace is not None:
+        return ruled.grace
+    return timedelta(0) if ruled.rule is None else ruled.rule.grace
 
 
 def _look(case: Case, now: datetime) -> Look:
@@ -187,14 +263,25 @@ def _sum(case: Case, ruled: RuleDecision) -> tuple[str, ...]:
     return (case.patience.why,)
 
 
+def _bill(case: Case, ruled: RuleDecision) -> tuple[str, ...]:
+    """What the pause has cost, where people are told of it."""
+    if ruled.wanted is Wanted.LEAVE or case.phase.phase not in QUIET or case.pause_usd is None:
+        return ()
+    return (f"this pause has cost {case.pause_usd:,} USD so far",)
+
+
 def _findings(case: Case, ruled: RuleDecision) -> tuple[Finding, ...]:
+    waste = case.machine.price.hourly_usd if case.phase.phase in QUIET else None
+    if ruled.rule is None and ruled.wanted is Wanted.NOTIFY:
+        return (Finding(rule=MAX_IDLE, because=ruled.why[0], waste_usd_per_hour=waste),)
     if ruled.rule is None or ruled.rule.then is Wanted.LEAVE:
         return ()
-    waste = case.machine.price.hourly_usd if case.phase.phase in QUIET else None
     return (Finding(rule=ruled.rule.name, because=ruled.rule.because, waste_usd_per_hour=waste),)
 
 
-def names_of(case: Case, company: Company, now: datetime) -> Mapping[str, object]:
+def names_of(
+    case: Case, company: Company, now: datetime, time_zone: str = "UTC"
+) -> Mapping[str, object]:
     """Every name that a condition may use and that has a value. What is unknown is left out."""
     machine, phase = case.machine, case.phase
     names: dict[str, object | None] = {
@@ -203,6 +290,7 @@ def names_of(case: Case, company: Company, now: datetime) -> Mapping[str, object
         "idle.minutes": phase.idle_minutes(),
         "idle.confidence": phase.confidence,
         "idle.coverage": phase.coverage,
+        "machine.id": machine.id,
         "machine.provider": machine.provider,
         "machine.account": machine.account,
         "machine.region": machine.region,
@@ -220,9 +308,14 @@ def names_of(case: Case, company: Company, now: datetime) -> Mapping[str, object
         "cost.idle_usd": case.pause_usd,
         "cost.day_usd": case.day_usd,
         "cost.week_usd": case.week_usd,
+        "cost.owner_day_usd": case.owner_day_usd,
+        "cost.owner_week_usd": case.owner_week_usd,
+        "cost.fleet_day_usd": case.fleet_day_usd,
+        "cost.fleet_week_usd": case.fleet_week_usd,
+        "confusion.findings": case.confusion_findings,
+        "confusion.usd": case.confusion_usd,
         "tags": dict(machine.tags),
-        "time.hour": now.hour,
-        "time.weekday": now.isoweekday(),
+        **schedule_names(now, time_zone),
     }
     if case.patience is not None:
         names |= patience_names(case.patience, case.patience.quiet)

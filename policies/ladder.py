@@ -69,6 +69,8 @@ class Incident:
     n: int = 0
     notified_at: datetime | None = None
     """When people were told last, by a notification or a warning."""
+    told: int = 0
+    """How often they were."""
     warned_at: datetime | None = None
     """When the newest warning that announces a stop was delivered."""
     stop_at: datetime | None = None
@@ -91,13 +93,14 @@ class Incident:
 def fold(incident: Incident, events: Iterable[IncidentEvent]) -> Incident:
     """The incident after these events, which follow those that it knows."""
     told: dict[str, Any] = {}
-    messages, n = dict.fromkeys(incident.messages), incident.n
+    messages, n, times = dict.fromkeys(incident.messages), incident.n, incident.told
     for event in events:
         n = event.n + 1
         told |= _told_by(event)
+        times += event.kind in TOLD
         if event.kind in TOLD and "channel" in event.detail and "ts" in event.detail:
             messages[event.detail["channel"], event.detail["ts"]] = None
-    return replace(incident, **told, messages=tuple(messages), n=n)
+    return replace(incident, **told, messages=tuple(messages), n=n, told=times)
 
 
 def _told_by(event: IncidentEvent) -> Mapping[str, Any]:
@@ -193,6 +196,8 @@ def _told(incident: Incident | None, decision: Decision, now: datetime) -> Step:
     told = None if incident is None else incident.notified_at
     if told is not None and now - told < TOLD_AGAIN:
         return Step(move=Move.NOTHING, why=f"told at {told:%H:%M} UTC: {why}")
+    if incident is not None and incident.told:
+        why = f"told for the {incident.told + 1}. time: {why}"
     return Step(move=Move.NOTIFY, why=why)
 
 

@@ -112,7 +112,7 @@ class _Values:
         if isinstance(node, ScalarNode) and node.tag in _SCALARS:
             return self._scalar(node)
         if node.tag == f"{_TAG}timestamp":
-            raise YamlError(_place(node.start_mark), "a date must stand in quotes")
+            return node.value  # text, as in YAML 1.2
         raise YamlError(_place(node.start_mark), "text that begins with ! must stand in quotes")
 
     def _mapping(self, node: MappingNode) -> dict[str, object]:

@@ -217,18 +217,18 @@ def _usd(time: timedelta, hourly_usd: Decimal | None) -> Decimal | None:
 
 def _cost(time: timedelta, hourly_usd: Decimal | None) -> str:
     usd = _usd(time, hourly_usd)
-    return f"{_span(time.total_seconds() / 60)} at its price" if usd is None else f"{usd} USD"
+    return f"{span(time.total_seconds() / 60)} at its price" if usd is None else f"{usd} USD"
 
 
 def _why(quiet_min: float, lasts_min: float | None, waste: str, restart: str) -> str:
-    more = "over two weeks" if lasts_min is None else f"another {_span(lasts_min)}"
+    more = "over two weeks" if lasts_min is None else f"another {span(lasts_min)}"
     return (
-        f"after {_span(quiet_min)} quiet, pauses like this last {more} on the median;"
+        f"after {span(quiet_min)} quiet, pauses like this last {more} on the median;"
         f" waiting is expected to cost {waste}, a restart {restart}"
     )
 
 
-def _span(minutes: float) -> str:
+def span(minutes: float) -> str:
     """`41 min`, `3.2 h`, `2.5 d`."""
     if minutes < 120:  # noqa: PLR2004 - two hours
         return f"{minutes:.0f} min"

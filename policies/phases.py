@@ -190,7 +190,7 @@ def _now(
     if not len(measured):
         return _unknown_now(grid, None, f"nothing was measured since {_clock(grid, begin)}")
     last = begin + int(measured[-1])
-    newest = _moment(grid.started_s + (last + 1) * grid.period_s)
+    newest = _at(grid, last + 1)
     if until - newest > max(limits.stale, timedelta(seconds=3 * grid.period_s)):
         return _unknown_now(grid, newest, f"the newest measurement ended at {newest:%H:%M} UTC")
     phase = PHASES[grid.codes[last]]
@@ -199,19 +199,30 @@ def _now(
     if phase not in QUIET:
         coverage = len(measured) / max(1, last + 1 - begin)
         return _phase_now(grid, phase, None, coverage, len(measured), newest)
-    first, since = _pause(grid, begin, last, span, limits, earlier)
-    intervals_before = earlier.quiet_measured_s / grid.period_s if first == begin else 0.0
-    seen = int(grid.measured[first : last + 1].sum()) + intervals_before
-    total = max(1.0, (newest - since).total_seconds() / grid.period_s)
-    return _phase_now(grid, phase, since, min(1.0, seen / total), seen, newest)
+    pause = _pause(grid, begin, last, span, limits, earlier)
+    intervals_before = earlier.quiet_measured_s / grid.period_s if pause.first == begin else 0.0
+    seen = int(grid.measured[pause.first : last + 1].sum()) + intervals_before
+    total = max(1.0, (newest - pause.counted_from).total_seconds() / grid.period_s)
+    return _phase_now(grid, phase, pause.since, min(1.0, seen / total), seen, newest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pause:
+    first: int
+    """Index of its first interval in the grid."""
+    since: datetime
+    counted_from: datetime
+    """From when what was not measured lowers its coverage: the end of the activity before it."""
 
 
 def _pause(
     grid: Grid, begin: int, last: int, span: Span, limits: PhaseLimits, earlier: Earlier
-) -> tuple[int, datetime]:
-    """Index and time at which the current pause began: after the last activity, or after set-up.
+) -> _Pause:
+    """The current pause: after the last activity, or after set-up.
 
-    A pause begins with a measured quiet interval: what was not measured is not counted as idle.
+    It begins with a measured quiet interval: what was not measured is not counted as idle. What was
+    not measured between activity and pause makes it less sure, so that a lost measurement makes a
+    pause neither longer nor surer.
     """
     quiet = np.isin(grid.codes[begin : last + 1], QUIET_CODES)
     unknown = grid.codes[begin : last + 1] == UNKNOWN_CODE
@@ -219,14 +230,19 @@ def _pause(
     after = begin + (int(busy[-1]) + 1 if len(busy) else 0)
     first = after + int(np.argmax(quiet[after - begin :]))
     boot = span.booted_at or span.started_at
-    since = max(boot, _moment(grid.started_s + first * grid.period_s))
-    if len(busy) or first != begin:
-        return first, since
-    if earlier.last_active_at is not None:
-        return first, max(boot, min(since, earlier.last_active_at))
-    if earlier.seen_from is not None:
-        return first, min(since, max(earlier.seen_from, boot + limits.setup))
-    return first, since
+    since = max(boot, _at(grid, first))
+    if len(busy):
+        return _Pause(first=first, since=since, counted_from=max(boot, _at(grid, after)))
+    if first == begin and earlier.last_active_at is not None:
+        since = max(boot, min(since, earlier.last_active_at))
+    elif first == begin and earlier.seen_from is not None:
+        since = min(since, max(earlier.seen_from, boot + limits.setup))
+    return _Pause(first=first, since=since, counted_from=since)
+
+
+def _at(grid: Grid, index: int) -> datetime:
+    """When an interval begins."""
+    return _moment(grid.started_s + index * grid.period_s)
 
 
 def _phase_now(
@@ -281,7 +297,7 @@ def _unknown(why: str) -> PhaseNow:
 
 
 def _clock(grid: Grid, index: int) -> str:
-    return f"{_moment(grid.started_s + index * grid.period_s):%Y-%m-%d %H:%M} UTC"
+    return f"{_at(grid, index):%Y-%m-%d %H:%M} UTC"
 
 
 def _unmeasured(spans: Sequence[Span], until: datetime) -> Timeline:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 
-from policies.conditions import compiled
 from policies.facts import WorkloadKind
 from policies.habits import DEFAULT_PRIOR, Habits, Prior
+from policies.names import schedule_names
 from policies.patience import Patience, patience, patience_names, patrols_until
 from policies.pauses import JudgedPause
 from policies.rules import Policy, decide
@@ -154,7 +154,7 @@ def after(moment: timedelta, every: timedelta) -> Plan:
 def by_rules(policy: Policy, restart_cost: timedelta, every: timedelta) -> Plan:
     """The rules of a policy file. Its graces and its mode do not matter in a replay."""
     softest = all(rule.then in {Wanted.LEAVE, Wanted.NOTIFY} for rule in policy.rules)
-    used = {name for rule in policy.rules for name in compiled(rule.when).names}
+    used = policy.names
 
     def plan(
         each: JudgedPause, habits: Habits, not_before: datetime | None
@@ -166,7 +166,7 @@ def by_rules(policy: Policy, restart_cost: timedelta, every: timedelta) -> Plan:
         told = _patience(each, habits, not_before, restart_cost)
         names = _names_at_start(each)
         for patrol, quiet in _patrols(each, every):
-            known = {**names, **_names_at(each, quiet, told)}
+            known = {**names, **_names_at(each, quiet, told, policy.time_zone)}
             ruled = decide(policy, {name: known[name] for name in used if name in known})
             if warned is not None and ruled.wanted is Wanted.STOP:
                 return warned, patrol, ruled.why[0]
@@ -219,12 +219,13 @@ def _names_at_start(each: JudgedPause) -> dict[str, object]:
     return {name: value for name, value in names.items() if value is not None}
 
 
-def _names_at(each: JudgedPause, quiet: timedelta, told: Patience) -> Mapping[str, object]:
+def _names_at(
+    each: JudgedPause, quiet: timedelta, told: Patience, time_zone: str
+) -> Mapping[str, object]:
     now = each.pause.began_at + quiet
     minutes = quiet.total_seconds() / 60
     return {
         "idle.minutes": minutes,
         **patience_names(told, quiet),
-        "time.hour": float(now.hour),
-        "time.weekday": float(now.isoweekday()),
+        **schedule_names(now, time_zone),
     }

@@ -1,155 +1,36 @@
-"""The shape of a policy file: its keys, their values, and what to say where they are wrong."""
+"""The shape of a policy file: its keys, and what to say where they are wrong."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, WithJsonSchema
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
-from policies.condition_errors import ConditionError
-from policies.conditions import checked
-from policies.durations import PATTERN as DURATION
-from policies.durations import parse_duration
+from policies.names import NAMES
+from policies.policy_types import (
+    Action,
+    ConditionText,
+    Count,
+    Deadline,
+    Dollars,
+    Duration,
+    Escalation,
+    Glob,
+    Mode,
+    RestartCost,
+    SetupLimit,
+    Share,
+    Text,
+    TimeZone,
+    shown,
+)
 from policies.verdicts import Wanted
 
 SCHEMA = "spend-watchdog/policy/1"
-LADDER = (Wanted.LEAVE, Wanted.NOTIFY, Wanted.WARN, Wanted.STOP)
-"""How far a rule can go, from softest to hardest."""
-
-_ACTIONS = [wanted.value for wanted in LADDER]
-_MODES = ["observe", "act"]
-_DOLLARS = r"([0-9]{1,9}(?:\.[0-9]{1,9})?) USD"
-
-
-def _wrong(message: str) -> PydanticCustomError:
-    # the message is an argument, since braces in it are no places to fill
-    return PydanticCustomError("policy", "{message}", {"message": message})
-
-
-def _shown(value: object) -> str:
-    """A value as it could stand in the file, kept short."""
-    if isinstance(value, Mapping):
-        return "a mapping"
-    if isinstance(value, list):
-        return "a list"
-    if value is None:
-        return "nothing"
-    text = {True: "true", False: "false"}.get(value) if isinstance(value, bool) else None
-    return (text or str(value))[:60]
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise _wrong(f"must be text, not {_shown(value)}; put text in quotes")
-    words = " ".join(value.split())
-    if not words:
-        raise _wrong("must not be empty")
-    return words
-
-
-def _condition(value: object) -> str:
-    text = _shown(value) if isinstance(value, bool) else value
-    if not isinstance(text, str):
-        raise _wrong(f"must be a condition as text, not {_shown(value)}")
-    try:
-        return checked(text).text
-    except ConditionError as error:
-        context = {"message": str(error), "offset": error.offset}
-        raise PydanticCustomError("condition", "{message}", context) from error
-
-
-def _duration(value: object) -> timedelta:
-    try:
-        return parse_duration(_shown(value))
-    except ValueError as error:
-        raise _wrong(str(error)) from error
-
-
-def _restart_cost(value: object) -> timedelta | Decimal:
-    dollars = re.fullmatch(_DOLLARS, value) if isinstance(value, str) else None
-    if dollars:
-        return Decimal(dollars.group(1))
-    if isinstance(value, str) and re.fullmatch(DURATION, value):
-        return _duration(value)
-    if str(value).startswith("-"):
-        raise _wrong(f"must not be negative, as {_shown(value)} is")
-    raise _wrong(f'must be a duration such as 15m, or dollars such as "4 USD", not {_shown(value)}')
-
-
-def _number(value: object, most: int | None = None) -> Decimal:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _wrong(f"must be a number, not {_shown(value)}")
-    number = Decimal(str(value))
-    upper = "" if most is None else f" to {most}"
-    if not number.is_finite() or number < 0 or (most is not None and number > most):
-        raise _wrong(f"must be a number from 0{upper}, not {_shown(value)}")
-    return number
-
-
-def _share(value: object) -> float:
-    return float(_number(value, most=1))
-
-
-def _count(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise _wrong(f"must be a whole number from 0, not {_shown(value)}")
-    return value
-
-
-def _action(value: object) -> Wanted:
-    return Wanted(_chosen(value, _ACTIONS))
-
-
-def _mode(value: object) -> Literal["observe", "act"]:
-    return "act" if _chosen(value, _MODES) == "act" else "observe"
-
-
-def _chosen(value: object, allowed: Sequence[str]) -> str:
-    if isinstance(value, str) and value in allowed:
-        return value
-    close = get_close_matches(str(value), allowed, n=1)
-    meant = f"; did you mean {close[0]}?" if close else ""
-    raise _wrong(f"must be one of {', '.join(allowed)}, not {_shown(value)}{meant}")
-
-
-Text: TypeAlias = Annotated[
-    str, PlainValidator(_text), WithJsonSchema({"type": "string", "minLength": 1})
-]
-ConditionText: TypeAlias = Annotated[
-    str,
-    PlainValidator(_condition),
-    WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1}, {"type": "boolean"}]}),
-]
-Duration: TypeAlias = Annotated[
-    timedelta,
-    PlainValidator(_duration),
-    WithJsonSchema({"type": "string", "pattern": f"^{DURATION}$"}),
-]
-RestartCost: TypeAlias = Annotated[
-    timedelta | Decimal,
-    PlainValidator(_restart_cost),
-    WithJsonSchema({"type": "string", "pattern": f"^({DURATION}|{_DOLLARS})$"}),
-]
-Share: TypeAlias = Annotated[
-    float,
-    PlainValidator(_share),
-    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1}),
-]
-Count: TypeAlias = Annotated[
-    int, PlainValidator(_count), WithJsonSchema({"type": "integer", "minimum": 0})
-]
-Dollars: TypeAlias = Annotated[
-    Decimal, PlainValidator(_number), WithJsonSchema({"type": "number", "minimum": 0})
-]
-Action: TypeAlias = Annotated[Wanted, PlainValidator(_action), WithJsonSchema({"enum": _ACTIONS})]
-Mode: TypeAlias = Annotated[
-    Literal["observe", "act"], PlainValidator(_mode), WithJsonSchema({"enum": _MODES})
-]
 
 
 class _Entries(BaseModel):
@@ -164,6 +45,55 @@ class RuleEntry(_Entries):
     grace: Duration = Field(
         default=timedelta(minutes=30),
         description="from the delivered warning to the stop",
+        json_schema_extra={"default": "30m"},
+    )
+
+
+class GpuClassEntry(_Entries):
+    """What holds for one kind of GPU; what is not said is as for all others."""
+
+    min_idle: Duration | None = Field(
+        default=None, description="nothing is warned or stopped that was quiet for less"
+    )
+    max_idle: Duration | None = Field(
+        default=None, description="what was quiet for longer is at least notified"
+    )
+    grace: Duration | None = Field(
+        default=None, description="from the delivered warning to the stop, for every rule"
+    )
+    stops_per_patrol: Count | None = Field(
+        default=None, description="most of them that one patrol stops"
+    )
+
+
+class ExemptionEntry(_Entries):
+    """Machines that are left alone for a while. All that is said must fit; `*` stands for any."""
+
+    machine: Glob | None = Field(default=None, description="name, native id or id")
+    workload: Glob | None = Field(default=None, description="the workload's name")
+    owner: Glob | None = Field(default=None, description="who owns the workload")
+    tag: Glob | None = Field(default=None, description="`key`, or `key=value`")
+    until: Deadline = Field(
+        description="when it ends: a date (its last minute counts) or an RFC 3339 time"
+    )
+    because: Text = Field(description="one sentence that tells people why")
+
+
+class BudgetEntry(_Entries):
+    """What exploratory work may cost in seven days."""
+
+    name: Text = Field(description="what people call it; no two budgets share it")
+    workload: Text | None = Field(default=None, description="of this workload only")
+    owner: Text | None = Field(default=None, description="of this owner's workloads only")
+    usd_per_week: Dollars = Field(description="most dollars in seven days")
+    then: Escalation = Field(
+        default=Wanted.NOTIFY,
+        description="above it, what a rule wants to tell people of goes at least so far",
+        json_schema_extra={"default": "notify"},
+    )
+    grace: Duration = Field(
+        default=timedelta(minutes=30),
+        description="from the delivered warning to the stop, where it is the budget that stops",
         json_schema_extra={"default": "30m"},
     )
 
@@ -183,6 +113,10 @@ class LimitsEntry(_Entries):
         description="share of stops undone within two hours above which, beyond chance,"
         " patrols only observe",
     )
+    gpu_classes: dict[str, GpuClassEntry] = Field(
+        default_factory=dict,
+        description="by GPU model (`H100`, `A100*`), what differs for machines with it",
+    )
 
 
 class PolicyEntry(_Entries):
@@ -199,8 +133,27 @@ class PolicyEntry(_Entries):
         description="price of a restart: time at the machine's own price, or dollars",
         json_schema_extra={"default": "15m"},
     )
+    time_zone: TimeZone = Field(
+        default="UTC", description="what `schedule.` names and dates are told in: Europe/Berlin"
+    )
+    setup_limit: SetupLimit = Field(
+        default=timedelta(hours=2),
+        description="how long after a boot the time before the first activity is set-up, up to 3h",
+        json_schema_extra={"default": "2h"},
+    )
+    forgotten_after: Duration = Field(
+        default=timedelta(days=7),
+        description="people are told, weekly, of what was stopped longer ago and still costs",
+        json_schema_extra={"default": "7d"},
+    )
     limits: LimitsEntry = Field(
         default_factory=LimitsEntry, description="the most that one patrol may do"
+    )
+    exemptions: list[ExemptionEntry] = Field(
+        default_factory=list, description="who is left alone, until when, and why"
+    )
+    budgets: list[BudgetEntry] = Field(
+        default_factory=list, description="what exploratory work may cost in seven days"
     )
     rules: list[RuleEntry] = Field(
         min_length=1, description="at least one rule; the first whose condition holds decides"
@@ -224,7 +177,7 @@ def entries_of(data: object) -> tuple[PolicyEntry | None, tuple[Mistake, ...]]:
     if data is None:
         return None, (Mistake((), f"it is empty; begin with `schema: {SCHEMA}`"),)
     if not isinstance(data, Mapping):
-        wrong = f"a policy is a mapping that begins with `schema: {SCHEMA}`, not {_shown(data)}"
+        wrong = f"a policy is a mapping that begins with `schema: {SCHEMA}`, not {shown(data)}"
         return None, (Mistake((), wrong),)
     if mistake := _schema_mistake(data):
         return None, (mistake,)
@@ -232,7 +185,14 @@ def entries_of(data: object) -> tuple[PolicyEntry | None, tuple[Mistake, ...]]:
         entries = PolicyEntry.model_validate(data)
     except ValidationError as error:
         return None, tuple(_mistake(each) for each in error.errors(include_url=False))
-    return entries, tuple(_repeated_names(entries))
+    found = (
+        *_repeated_names("rules", [rule.name for rule in entries.rules]),
+        *_repeated_names("budgets", [budget.name for budget in entries.budgets]),
+        *_of_nobody(entries.exemptions),
+        *_of_both(entries.budgets),
+        *_never_idle(entries.limits.gpu_classes),
+    )
+    return entries, found
 
 
 def _schema_mistake(data: Mapping[str, object]) -> Mistake | None:
@@ -240,24 +200,47 @@ def _schema_mistake(data: Mapping[str, object]) -> Mistake | None:
     if "schema" not in data:
         return Mistake((), f"`schema` is missing; begin with `schema: {SCHEMA}`")
     if data["schema"] != SCHEMA:
-        shown = _shown(data["schema"])
-        return Mistake(("schema",), f"`schema` is {shown}; this version reads {SCHEMA}")
+        written = shown(data["schema"])
+        return Mistake(("schema",), f"`schema` is {written}; this version reads {SCHEMA}")
     return None
 
 
-def _repeated_names(entries: PolicyEntry) -> Iterator[Mistake]:
+def _repeated_names(several: str, given: Sequence[str]) -> Iterator[Mistake]:
     names: dict[str, int] = {}
-    for index, rule in enumerate(entries.rules):
-        first = names.setdefault(rule.name, index)
+    for index, name in enumerate(given):
+        first = names.setdefault(name, index)
         if first != index:
-            message = f"`name` {rule.name} is already that of rule {first + 1}; names differ"
-            yield Mistake(("rules", index, "name"), message)
+            whose = f"{_ONE[several]} {first + 1}"
+            message = f"`name` {name} is already that of {whose}; names differ"
+            yield Mistake((several, index, "name"), message)
+
+
+def _of_nobody(exemptions: Sequence[ExemptionEntry]) -> Iterator[Mistake]:
+    for index, each in enumerate(exemptions):
+        if each.machine is each.workload is each.owner is each.tag is None:
+            message = "an exemption must say whose: machine, workload, owner or tag"
+            yield Mistake(("exemptions", index), message)
+
+
+def _of_both(budgets: Sequence[BudgetEntry]) -> Iterator[Mistake]:
+    for index, each in enumerate(budgets):
+        if each.workload is not None and each.owner is not None:
+            message = "`owner`: a budget is of a workload, of an owner, or of all; not of two"
+            yield Mistake(("budgets", index, "owner"), message, on_key=True)
+
+
+def _never_idle(classes: Mapping[str, GpuClassEntry]) -> Iterator[Mistake]:
+    for name, each in classes.items():
+        least, most = each.min_idle, each.max_idle
+        if least is not None and most is not None and least > most:
+            path = ("limits", "gpu_classes", name, "min_idle")
+            yield Mistake(path, "`min_idle` must not be longer than max_idle")
 
 
 def _mistake(error: ErrorDetails) -> Mistake:
     path = error["loc"]
     key = path[-1]
-    called = f"rule {key + 1}" if isinstance(key, int) else f"`{key}`"
+    called = f"{_ONE[str(path[-2])]} {key + 1}" if isinstance(key, int) else f"`{key}`"
     match error["type"]:
         case "policy":
             return Mistake(path, f"{called} {error['ctx']['message']}")
@@ -271,14 +254,25 @@ def _mistake(error: ErrorDetails) -> Mistake:
         case "too_short":
             return Mistake(path, f"{called} is empty; a policy needs at least one rule")
         case _:
-            shape = "a list" if key == "rules" else "a mapping"
-            return Mistake(path, f"{called} must be {shape}, not {_shown(error['input'])}")
+            shape = "a list" if key in _ONE else "a mapping"
+            return Mistake(path, f"{called} must be {shape}, not {shown(error['input'])}")
+
+
+_ONE = {"rules": "rule", "exemptions": "exemption", "budgets": "budget"}
+"""What one entry of each list is called."""
 
 
 def _fields_at(path: tuple[str | int, ...]) -> dict[str, str]:
     """The keys that can stand beside the last of the path, and what they mean."""
-    models: dict[str | int, type[BaseModel]] = {"rules": RuleEntry, "limits": LimitsEntry}
+    models: dict[str | int, type[BaseModel]] = {
+        "rules": RuleEntry,
+        "limits": LimitsEntry,
+        "exemptions": ExemptionEntry,
+        "budgets": BudgetEntry,
+    }
     model = models[path[0]] if len(path) > 1 else PolicyEntry
+    if path[:2] == ("limits", "gpu_classes") and len(path) > len(("limits", "gpu_classes", "H100")):
+        model = GpuClassEntry
     fields = model.model_fields.items()
     return {field.alias or name: field.description or "" for name, field in fields}
 
@@ -290,9 +284,14 @@ def _unknown_key(key: str, known: tuple[str, ...]) -> str:
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON Schema of the policy file, for editors."""
+    """JSON Schema of the policy file, for editors; the names of conditions stand in it."""
+    schema = PolicyEntry.model_json_schema(by_alias=True)
+    names = ", ".join(each.name for each in NAMES)
+    condition = schema["$defs"]["RuleEntry"]["properties"]["when"]
+    condition["description"] += f". Names: {names}"
+    condition["examples"] = ['workload.verdict == "exploratory" && idle.minutes >= 30']
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **PolicyEntry.model_json_schema(by_alias=True),
+        **schema,
         "title": SCHEMA,
     }

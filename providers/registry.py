@@ -78,6 +78,20 @@ class AzureWishes(Protocol):
         """None: every one that the credentials show."""
 
 
+class GcpWishes(Protocol):
+    @property
+    def endpoint(self) -> str | None:
+        """Where every REST service is asked; None: at Google's own addresses."""
+
+    @property
+    def monitoring_endpoint(self) -> str | None:
+        """`host:port` of Cloud Monitoring over gRPC; None: Google's own."""
+
+    @property
+    def projects(self) -> Sequence[str] | None:
+        """None: every project that the credentials show."""
+
+
 class Wishes(Protocol):
     """The settings that decide which providers are used and what they look at."""
 
@@ -94,6 +108,9 @@ class Wishes(Protocol):
 
     @property
     def azure(self) -> AzureWishes: ...
+
+    @property
+    def gcp(self) -> GcpWishes: ...
 
     @property
     def local(self) -> LocalWishes: ...
@@ -144,7 +161,14 @@ def build(name: str, wishes: Wishes) -> Inventory:
 
             return LocalProvider.here(wishes.local)
         case "gcp":
-            raise ProviderUnavailable(f"{name} is not in this version")
+            from providers.gcp.adapter import GcpProvider  # noqa: PLC0415 - as the others
+
+            return GcpProvider(
+                regions=wishes.regions,
+                projects=wishes.gcp.projects,
+                endpoint=wishes.gcp.endpoint,
+                monitoring_endpoint=wishes.gcp.monitoring_endpoint,
+            )
         case _:
             raise UnknownProviderError(_no_such(name))
 
@@ -160,26 +184,31 @@ def capabilities() -> tuple[Ability, ...]:
 
 
 def _adapter(name: str) -> type[Inventory] | None:
-    """The class behind a name; None where it is not installed or not in this version."""
+    """The class behind a name; None where its SDK is not installed."""
+    try:
+        return _adapter_class(name)
+    except ModuleNotFoundError:
+        return None
+
+
+def _adapter_class(name: str) -> type[Inventory] | None:
     match name:
         case "aws":
-            try:
-                from providers.aws.adapter import AwsProvider  # noqa: PLC0415 - imports its SDK
-            except ModuleNotFoundError:
-                return None
+            from providers.aws.adapter import AwsProvider  # noqa: PLC0415 - imports its SDK
+
             return AwsProvider
         case "azure":
-            try:
-                from providers.azure.adapter import AzureProvider  # noqa: PLC0415 - imports its SDK
-            except ModuleNotFoundError:
-                return None
+            from providers.azure.adapter import AzureProvider  # noqa: PLC0415 - imports its SDK
+
             return AzureProvider
-        case "local":
+        case "gcp":
+            from providers.gcp.adapter import GcpProvider  # noqa: PLC0415 - imports its SDK
+
+            return GcpProvider
+        case _:
             from providers.local import adapter, nvml  # noqa: PLC0415 - as the others
 
             return adapter.LocalProvider if nvml.installed() else None
-        case _:
-            return None
 
 
 def _built_or_why(name: str, wishes: Wishes) -> Inventory | ProviderUnavailable:

@@ -15,24 +15,28 @@ from decimal import Decimal
 from math import ceil
 from typing import TYPE_CHECKING
 
+from policies.engine import unmeasured_since
 from policies.facts import Gap, Machine, MachineState
 from policies.grids import cpu_measured, host_activity
 from policies.ladder import ENDS, EventKind, Move, Step, next_step
-from policies.rules import Limits
-from policies.verdicts import Decision, Outcome, Result, Veto, Wanted
+from policies.rules import GpuClass, Limits
+from policies.verdicts import Decision, Outcome, Phase, Result, Veto, Wanted
 from policies.vetoes import Look, stale, vetoes_of
 from providers.base import Inventory, Looked, StopAnswer, Stops
 from watchdog.alerts.delivery import Delivery
 from watchdog.alerts.incident_news import (
     IncidentChannel,
     IncidentNews,
+    Message,
     Stage,
     news_of,
     news_of_gone,
+    news_of_notice,
 )
 from watchdog.alerts.message import dearest_first
 from watchdog.keeps import Keep, keep_of, keeps_of
 from watchdog.ledger.incidents import IncidentLog, Kept, event_rows
+from watchdog.notice import Notice, claimed
 from watchdog.patrol_report import JudgedMachine
 
 if TYPE_CHECKING:
@@ -44,6 +48,8 @@ time that the second needs to get to it."""
 CALL_WITHIN = timedelta(minutes=2)
 """From the fresh look to the call that stops, and from the claim to it: a patrol that was held up
 for longer, by a slow channel or a sleeping host, knows too little to stop anything."""
+UNMEASURED_TOLD_AFTER = timedelta(minutes=30)
+"""A machine that starts is unmeasured until its first metrics come, and nobody is told of that."""
 GONE_STATES = frozenset({MachineState.STOPPED, MachineState.STOPPING})
 DONE = frozenset({Result.STOPPED, Result.REQUESTED})
 
@@ -129,7 +135,16 @@ class Actor:
                 outcome = Outcome(machine=machine, action="stop", result=Result.GONE, why=why)
                 self.outcomes.append(outcome)
             if kept.incident.notified_at is not None:
-                self._sent(news_of_gone(machine, kept.key, why), closed)
+                self._said(news_of_gone(machine, kept.key, why), closed.incident.messages)
+
+    def tell_notices(self, notices: Sequence[Notice]) -> tuple[Notice, ...]:
+        """Those that it was this patrol's turn to tell, with what became of each."""
+        mine = claimed(self.ledger, notices, self.patrol_id, now=self.now)
+        return tuple(replace(each, result=self._delivered(each)) for each in mine)
+
+    def _delivered(self, notice: Notice) -> Result:
+        delivery = self._said(news_of_notice(notice), ())
+        return Result.DELIVERED if delivery.delivered else Result.FAILED
 
     @property
     def _moment(self) -> datetime:
@@ -250,6 +265,8 @@ class Actor:
         return due
 
     def _step(self, each: JudgedMachine, kept: Kept | None, decision: Decision) -> Step:
+        if each.phase.phase is Phase.UNKNOWN and self._is_young(each):
+            return Step(move=Move.NOTHING, why="it started lately, and is not measured yet")
         keep = keep_of(each.machine, self._keeps)
         return next_step(
             None if kept is None else kept.incident,
@@ -259,6 +276,10 @@ class Actor:
             claim_lasts=self.acting.claim_lasts,
             now=self._moment,
         )
+
+    def _is_young(self, each: JudgedMachine) -> bool:
+        since = unmeasured_since(each.machine, each.phase)
+        return since is not None and self._moment - since < UNMEASURED_TOLD_AFTER
 
     def _looked(self, log: IncidentLog, each: JudgedMachine, kept: Kept) -> Kept | None:
         """What became of a stop that somebody claimed: by looking at the machine."""
@@ -369,13 +390,13 @@ class Actor:
     ) -> Delivery:
         """One channel that a person reads is enough; the others' failures are gaps."""
         news = news_of(each, kept.key, stage, why, stop_at=stop_at, ordered_by=ordered_by)
-        return self._sent(news, kept)
+        return self._said(news, kept.incident.messages)
 
-    def _sent(self, news: IncidentNews, kept: Kept) -> Delivery:
+    def _said(self, news: IncidentNews, known: Sequence[Message]) -> Delivery:
         arrived: Delivery | None = None
         failures = []
         for channel in self.acting.channels:
-            delivery = channel(news, kept.incident.messages)
+            delivery = channel(news, known)
             if delivery.delivered:
                 arrived = arrived or delivery
             else:
@@ -587,6 +608,8 @@ class _Budget:
     """Those that run."""
     stopped: int = 0
     usd_per_hour: Decimal = Decimal(0)
+    by_class: Counter[str] = field(default_factory=Counter)
+    """How many of each class of GPUs."""
 
     def against(self, members: Sequence[tuple[JudgedMachine, Kept]]) -> str | None:
         """Why these would be too many; None: they are not."""
@@ -598,11 +621,29 @@ class _Budget:
             return f"this patrol stops at most {most} machines, and stops dearer ones"
         if self.usd_per_hour + _hourly(members) > self.limits.stop_usd_per_hour:
             return f"this patrol stops at most {self.limits.stop_usd_per_hour} USD an hour"
+        full = self._full_class(members)
+        if full is not None:
+            return f"this patrol stops at most {full.stops_per_patrol} {full.model}"
         return None
 
     def spend(self, members: Sequence[tuple[JudgedMachine, Kept]], stopped: int) -> None:
         self.stopped += stopped
-        self.usd_per_hour += _hourly(members) if stopped else 0
+        if stopped:
+            self.usd_per_hour += _hourly(members)
+            self.by_class += self._classes(members)
+
+    def _full_class(self, members: Sequence[tuple[JudgedMachine, Kept]]) -> GpuClass | None:
+        """A class of GPUs of which this patrol would stop too many; None: there is none."""
+        wanted = self.by_class + self._classes(members)
+        for each in self.limits.gpu_classes:
+            if each.stops_per_patrol is not None and wanted[each.model] > each.stops_per_patrol:
+                return each
+        return None
+
+    def _classes(self, members: Sequence[tuple[JudgedMachine, Kept]]) -> Counter[str]:
+        models = ([each.model for each in one.machine.accelerators] for one, _ in members)
+        found = (self.limits.class_of(several) for several in models)
+        return Counter(each.model for each in found if each is not None)
 
 
 def _progress(kept: Kept) -> tuple[bool, bool, int]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from policies.facts import Gap
+from policies.grids import DEFAULT_LIMITS
 from policies.pack_names import PACKS
-from policies.rules import Policy, PolicyError, load_pack, load_policy
+from policies.rules import Policy, PolicyError, load_policy, pack_text
 from providers.base import Inventory, ProviderUnavailable, WritesKeeps
 from providers.registry import available
 from watchdog.ledger.tidying import LedgerCare
@@ -48,15 +51,23 @@ def policy_of(settings: Settings) -> Policy:
 
 def policy_named(name: str) -> Policy:
     """A pack's name or a file's path."""
+    text, origin = policy_text(name)
+    return load_policy(text, origin)
+
+
+def policy_text(name: str) -> tuple[str, str]:
+    """What stands in a pack or a file, and what to call that in errors."""
     if name in PACKS:
-        return load_pack(name)
+        return pack_text(name)
     path = Path(name)
     if not path.is_file():
+        close = get_close_matches(name, PACKS, n=1)
+        meant = f"; did you mean the pack {close[0]}?" if close else ""
         raise PolicyError(
             f"{name}: there is no such policy file, and no pack of that name"
-            f" (packs: {', '.join(PACKS)})"
+            f" (packs: {', '.join(PACKS)}){meant}"
         )
-    return load_policy(_text(path, PolicyError), origin=name)
+    return _text(path, PolicyError), name
 
 
 def mapping_of(settings: Settings) -> WorkloadMapping:
@@ -112,6 +123,7 @@ def parts_of(settings: Settings, *, alerts: bool, progress: Progress, act: bool 
         monitoring=monitoring_of(settings),
         unavailable=unavailable,
         policy=policy,
+        limits=replace(DEFAULT_LIMITS, setup=policy.setup_limit),
         mapping=mapping,
         ledger=open_ledger(settings),
         notifiers=notifiers_of(settings) if alerts else (),
@@ -220,8 +232,9 @@ def acting_of(settings: Settings, policy: Policy, providers: Sequence[Inventory]
 
 def _nothing_to_watch() -> Gap:
     why = (
-        "no cloud is configured here: sign in (`aws configure` or AWS_PROFILE, `az login`), or name"
-        " what to watch with --provider; `spend-watchdog doctor` says what is missing"
+        "no cloud is configured here: sign in (`aws configure` or AWS_PROFILE, `az login`,"
+        " `gcloud auth application-default login`), or name what to watch with --provider;"
+        " `spend-watchdog doctor` says what is missing"
     )
     return Gap(provider="none", what="providers", why=why)
 

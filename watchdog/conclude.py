@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
-from types import MappingProxyType
 from typing import Any
 
 from policies.engine import Case, judge
@@ -16,16 +15,32 @@ from policies.rules import Policy
 from policies.verdicts import QUIET, Decision, Maturity, Phase, PhaseNow
 from watchdog import rows
 from watchdog.attribution import attribution_at
+from watchdog.confusion_shown import Found
 from watchdog.keeps import Keep, keep_of
 from watchdog.patrol_report import BackfillLine, JudgedMachine, by_waste
+from watchdog.spending import NO_SPENDING, Spending
 from watchdog.timekeeping import Accounted
 from watchdog.waiting import Waiting
 
 CENT = Decimal("0.01")
-NOTHING_TO_TELL: Mapping[str, str] = MappingProxyType({})
-NO_KEEPS: Mapping[str, Keep] = MappingProxyType({})
 IDLE_PHASES = frozenset(phase.value for phase in QUIET)
 UNMEASURED = Phase.UNKNOWN.value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """What a decision rests on beside runs and readings."""
+
+    advice: Mapping[str, str]
+    """By provider, the line that makes an unmeasured machine visible."""
+    measured_by: Mapping[str, str] = field(default_factory=dict)
+    """By machine, which of several sources was believed."""
+    keeps: Mapping[str, Keep] = field(default_factory=dict)
+    spending: Spending = NO_SPENDING
+    confusion: Mapping[str, Sequence[Found]] = field(default_factory=dict)
+    """By machine, what exploratory work on it does again and again."""
+    stopped_since: Mapping[str, datetime] = field(default_factory=dict)
+    """By machine, when it stopped, or was first seen stopped."""
 
 
 def conclude(
@@ -34,24 +49,18 @@ def conclude(
     maturities: Mapping[WorkloadKey, Maturity],
     waiting: Waiting,
     policy: Policy,
-    advice: Mapping[str, str],
+    beside: Beside,
     now: datetime,
-    measured_by: Mapping[str, str] = NOTHING_TO_TELL,
-    keeps: Mapping[str, Keep] = NO_KEEPS,
 ) -> tuple[JudgedMachine, ...]:
     """A decision for every machine, with everything that it rests on.
 
-    `waiting`: how long pauses last, as past runs tell. `measured_by`: by machine, which of several
-    sources was believed.
+    `waiting`: how long pauses last, as past runs tell.
     """
     cases = [
-        replace(
-            _case(each, maturities, advice, measured_by.get(each.machine.id), waiting, now),
-            **_kept(each.machine, keeps),
-        )
+        replace(_case(each, maturities, beside, waiting, now), **_more(each, beside, now))
         for each in accounted
     ]
-    decisions = judge(cases, policy, now)
+    decisions = judge(cases, policy, now, beside.spending.budgets)
     return tuple(
         JudgedMachine(
             machine=case.machine,
@@ -59,9 +68,20 @@ def conclude(
             phase=case.phase,
             maturity=case.maturity,
             decision=decision,
+            stopped_since=case.stopped_since,
+            confusion=tuple(beside.confusion.get(case.machine.id, ())),
         )
         for case, decision in zip(cases, decisions, strict=True)
     )
+
+
+def _more(each: Accounted, beside: Beside, now: datetime) -> dict[str, Any]:
+    return {
+        **_kept(each.machine, beside.keeps),
+        **beside.spending.of(attribution_at(each.attributions, now)),
+        **_confused(beside.confusion.get(each.machine.id)),
+        "stopped_since": beside.stopped_since.get(each.machine.id),
+    }
 
 
 def _kept(machine: Machine, keeps: Mapping[str, Keep]) -> dict[str, Any]:
@@ -69,11 +89,19 @@ def _kept(machine: Machine, keeps: Mapping[str, Keep]) -> dict[str, Any]:
     return {} if keep is None else {"kept_until": keep.until, "kept_by": keep.by}
 
 
+def _confused(found: Sequence[Found] | None) -> dict[str, Any]:
+    """None: nobody looked, or the work is not known to be exploratory."""
+    if found is None:
+        return {}
+    known = [each.cost.usd for each in found if each.cost.usd is not None]
+    usd = sum(known, Decimal(0)) if len(known) == len(found) else None
+    return {"confusion_findings": len(found), "confusion_usd": usd}
+
+
 def _case(
     each: Accounted,
     maturities: Mapping[WorkloadKey, Maturity],
-    advice: Mapping[str, str],
-    measured_by: str | None,
+    beside: Beside,
     waiting: Waiting,
     now: datetime,
 ) -> Case:
@@ -81,6 +109,7 @@ def _case(
     phase = each.timeline.now
     if each.machine.running:
         on_readings = each.machine.on_readings if phase.source and phase.sees_gpus else None
+        measured_by = beside.measured_by.get(each.machine.id)
         sentences = (each.machine.held_by, measured_by, on_readings)
         told = [also for also in sentences if also is not None]
         phase = replace(phase, why=(*phase.why, *told))
@@ -92,7 +121,7 @@ def _case(
         maturity=maturity,
         patience=waiting.patience(each, attribution, maturity.verdict),
         pause_usd=_pause_usd(each.machine, phase),
-        advice=_advice(each.machine, advice),
+        advice=_advice(each.machine, beside.advice),
     )
 
 
@@ -125,6 +154,8 @@ def finding_events(judged: Sequence[JudgedMachine], now: datetime) -> list[dict[
 
 
 def _since(each: JudgedMachine, now: datetime) -> datetime:
+    if each.stopped_since is not None:
+        return each.stopped_since
     return each.phase.quiet_since or each.machine.started_at or now
 
 

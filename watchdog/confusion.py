@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from policies.confusion import APART, confusions
 from policies.confusion_cost import Billed, Prices, Rented, cost_of
-from policies.facts import Purchase, Run, WorkloadKey
+from policies.facts import Attribution, Purchase, Run, WorkloadKey
 from policies.maturity import matching
 from policies.streaks import Confusion, Lead
 from policies.track_record import key_of
@@ -26,7 +26,6 @@ from watchdog.verdict_changes import subject_of
 
 if TYPE_CHECKING:
     from watchdog.ledger.store import Ledger
-    from watchdog.patrol_report import JudgedMachine
 
 KIND = "confusion"
 TOLD_BACK = timedelta(days=30)
@@ -233,27 +232,24 @@ def _events(
     return events
 
 
-def with_confusion(
-    judged: Sequence[JudgedMachine],
+def confusion_beside(
+    attributions: Sequence[Attribution],
     *,
     ledger: Ledger,
     runs: Sequence[Run],
     maturities: Mapping[WorkloadKey, Maturity],
     now: datetime,
-) -> tuple[JudgedMachine, ...]:
-    """Tells what was found, and shows it beside the machines that exploratory work runs on."""
+) -> Mapping[str, tuple[Found, ...]]:
+    """Tells what was found. By machine that exploratory work runs on, what is open of that work.
+
+    `attributions`: one of each running machine.
+    """
     keys = {key: key for key in maturities}
     workloads = {
-        each.machine.id: key
-        for each in judged
-        if each.machine.running and each.maturity.verdict is Verdict.EXPLORATORY
-        if (key := matching(keys, each.attribution.key)) is not None
+        each.resource: key
+        for each in attributions
+        if (key := matching(keys, each.key)) is not None
+        if maturities[key].verdict is Verdict.EXPLORATORY
     }
     found = tell_confusion(ledger, runs, now=now, shown=frozenset(workloads.values()))
-    nothing: tuple[Found, ...] = ()
-    return tuple(
-        replace(each, confusion=found.get(workloads[each.machine.id], nothing))
-        if each.machine.id in workloads
-        else each
-        for each in judged
-    )
+    return {machine: found.get(key, ()) for machine, key in workloads.items()}

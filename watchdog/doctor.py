@@ -128,7 +128,10 @@ def _mapping(settings: Settings) -> Check:
 def _providers(settings: Settings) -> Iterator[Check]:
     found = available(settings)
     if not found:
-        told = "no cloud has credentials here: `aws configure`, AWS_PROFILE or `az login`"
+        told = (
+            "no cloud has credentials here: `aws configure`, AWS_PROFILE, `az login`,"
+            " or `gcloud auth application-default login`"
+        )
         yield Check(what="providers", health=Health.PROBLEM, told=told)
     for name, provider in found.items():
         if isinstance(provider, ProviderUnavailable):

@@ -16,7 +16,7 @@ from policies.maturity import assess
 from providers.base import Inventory, Prices, ReadsUsage, Seen
 from watchdog import rows
 from watchdog.agent_readings import with_agents
-from watchdog.conclude import conclude
+from watchdog.conclude import Beside, conclude
 from watchdog.gather import LOOK_BACK, Gathered, gather
 from watchdog.keeps import keeps_of
 from watchdog.patrol_report import JudgedMachine
@@ -72,9 +72,9 @@ def judged_now(parts: Parts, machine: str, *, now: datetime) -> Sighting:
         maturities=assess(memory.runs, as_of=now),
         waiting=Waiting(memory.runs, parts.policy.restart_cost, now),
         policy=parts.policy,
-        advice=gathered.advice,
-        measured_by=gathered.measured_by,
-        keeps=keeps_of(ledger),
+        beside=Beside(
+            advice=gathered.advice, measured_by=gathered.measured_by, keeps=keeps_of(ledger)
+        ),
         now=now,
     )
     return Sighting(

@@ -25,15 +25,16 @@ from watchdog import rows
 from watchdog.actions import Acting, Actor
 from watchdog.agent_readings import with_agents
 from watchdog.alerts.message import alert_from, told_machines
-from watchdog.attribution import matches
+from watchdog.attribution import attribution_at, matches
 from watchdog.commitments import with_commitments
 from watchdog.conclude import (
+    Beside,
     backfill_lines,
     conclude,
     finding_events,
     unmatched_mapping,
 )
-from watchdog.confusion import with_confusion
+from watchdog.confusion import confusion_beside
 from watchdog.costs.remetering import as_well_known
 from watchdog.costs.versions import version_of
 from watchdog.egress import EgressRead, settle_egress, with_egress
@@ -42,13 +43,16 @@ from watchdog.gather import BACKFILL, Gathered, Monitoring, Progress, gather
 from watchdog.keeps import keeps_of
 from watchdog.ledger.tidying import LedgerCare
 from watchdog.mapping import NO_MAPPING, WorkloadMapping
+from watchdog.notice import claimed as claimed_notices
+from watchdog.notice import notice_events, notices_of
 from watchdog.past_readings import with_past_readings
 from watchdog.patrol_report import BackfillLine, CostOfWatching, JudgedMachine, PatrolReport
 from watchdog.pricing import use_price_list, with_spot_prices, with_stopped_prices
 from watchdog.recall import recalled
 from watchdog.regrets import Stop, of_workloads, stops_of, too_many
-from watchdog.remember import history_owed, remember, watermarks
+from watchdog.remember import history_owed, remember, stopped_since, watermarks
 from watchdog.runs.episodes import Seen, tell_episodes
+from watchdog.spending import spending_of
 from watchdog.starts import with_starts
 from watchdog.storage import NOTHING_KEPT, Kept, keep_storage, mapped, storage_asked
 from watchdog.timekeeping import Accounted, account
@@ -156,6 +160,12 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
         )
     maturities = assess(memory.runs, as_of=now)
     stops = stops_of(parts.ledger, now)
+    _remember_conclusions(parts.ledger, accounted, kept, now)
+    running = [attribution_at(each.attributions, now) for each in accounted if each.machine.running]
+    spending = spending_of(parts.ledger, parts.policy, maturities, now)
+    confusion = confusion_beside(
+        running, ledger=parts.ledger, runs=memory.runs, maturities=maturities, now=now
+    )
     judged = conclude(
         accounted,
         maturities=maturities,
@@ -166,14 +176,15 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
             stops=of_workloads(stops, {each.machine.id: each.attributions for each in accounted}),
         ),
         policy=parts.policy,
-        advice=gathered.advice,
-        measured_by=gathered.measured_by,
-        keeps=keeps_of(parts.ledger),
+        beside=Beside(
+            advice=gathered.advice,
+            measured_by=gathered.measured_by,
+            keeps=keeps_of(parts.ledger),
+            spending=spending,
+            confusion=confusion,
+            stopped_since=stopped_since(gathered.machines, memory.observations),
+        ),
         now=now,
-    )
-    _remember_conclusions(parts.ledger, accounted, kept, now)
-    judged = with_confusion(
-        judged, ledger=parts.ledger, runs=memory.runs, maturities=maturities, now=now
     )
     egress = settle_egress(
         parts.ledger,
@@ -202,6 +213,13 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
         watched=tuple(each.scope for each in gathered.watched),
         backfilled_from=_backfilled_from(gathered),
         backfill=_backfill(gathered, accounted, now),
+        notices=notices_of(
+            judged,
+            spending.budgets,
+            parts.policy.exemptions,
+            forgotten_after=parts.policy.forgotten_after,
+            now=now,
+        ),
     )
     trusted, doubt = _trusted(parts, stops)
     if parts.acting is not None and trusted:
@@ -234,12 +252,15 @@ def _acted(parts: Parts, acting: Acting, report: PatrolReport) -> PatrolReport:
         seen=_listed_whole(report),
     )
     actor.act(report.machines)
+    news = actor.tell_notices(report.notices)
+    parts.ledger.append("events", notice_events(news, report.at))
     calls = {name: n for each in parts.providers for name, n in each.api_calls().items()}
     watching = report.cost_of_watching
     return replace(
         report,
         mode="act",
         machines=tuple(_as_acted(each, actor) for each in report.machines),
+        news=news,
         outcomes=tuple(actor.outcomes),
         gaps=(*report.gaps, *(gap for gap in actor.gaps if not accepted(gap, parts.accepted_gaps))),
         cost_of_watching=replace(watching, api_calls={**watching.api_calls, **calls}),
@@ -331,9 +352,13 @@ def _told_with_verdicts(
     """Verdicts that changed are claimed, told in the patrol's message, and then written down."""
     changes = verdict_changes(parts.ledger, maturities, now=report.at)
     mine, orphaned = claimed(parts.ledger, changes, report.patrol_id, now=report.at)
-    told = _told(parts, replace(report, verdict_changes=mine))
+    news = report.notices
+    if parts.notifiers:
+        news = claimed_notices(parts.ledger, news, report.patrol_id, now=report.at)
+    told = _told(parts, replace(report, verdict_changes=mine, news=news))
     events = change_events([*told.verdict_changes, *orphaned], observed_at=report.at)
-    parts.ledger.append("events", list(events))
+    heard = notice_events(told.news, report.at) if parts.notifiers else []
+    parts.ledger.append("events", [*events, *heard])
     return told
 
 
@@ -353,6 +378,7 @@ def _told(parts: Parts, report: PatrolReport) -> PatrolReport:
         report,
         outcomes=outcomes,
         verdict_changes=tuple(replace(each, result=result) for each in report.verdict_changes),
+        news=tuple(replace(each, result=result) for each in report.news),
         gaps=(*report.gaps, *failures),
     )
 

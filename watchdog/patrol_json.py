@@ -3,9 +3,11 @@
 from dataclasses import asdict
 
 from policies.facts import Gap, Machine
+from policies.leftovers import cannot_be_stopped
 from policies.verdicts import Outcome
 from watchdog.confusion_shown import confusion_json
 from watchdog.json_values import moment, money
+from watchdog.notice import Notice
 from watchdog.patrol_report import (
     AttributedStorage,
     BackfillLine,
@@ -38,6 +40,7 @@ def patrol_json(report: PatrolReport) -> dict[str, object]:
             | confusion_json(each)
             for each in found_in(report.machines)
         ],
+        "notices": [_notice(each, told=each in report.news) for each in report.notices],
         "verdict_changes": [_verdict_change(each) for each in report.verdict_changes],
         "backfill": {
             "from": moment(report.backfilled_from),
@@ -71,6 +74,8 @@ def _machine(each: JudgedMachine) -> dict[str, object]:
         "price_why": machine.price.why,
         "saves_usd": money(machine.price.saves_usd),
         "stopped_hourly_usd": money(machine.price.stopped_hourly_usd),
+        "stopped_since": moment(each.stopped_since),
+        "cannot_be_stopped": list(cannot_be_stopped(machine)) if machine.running else [],
         "verdict": each.maturity.verdict.value,
         "score": each.maturity.score,
         "decision": decision.wanted.value,
@@ -148,6 +153,18 @@ def _outcome(outcome: Outcome) -> dict[str, object]:
         "action": outcome.action,
         "result": outcome.result.value,
         "why": outcome.why,
+    }
+
+
+def _notice(notice: Notice, *, told: bool) -> dict[str, object]:
+    return {
+        "kind": notice.kind,
+        "name": notice.name,
+        "machine": None if notice.machine is None else notice.machine.id,
+        "month_usd": money(notice.month_usd),
+        "since": moment(notice.since),
+        "text": notice.text,
+        "told_now": told,
     }
 
 

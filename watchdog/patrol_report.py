@@ -8,6 +8,7 @@ from decimal import Decimal
 from policies.facts import Attribution, EgressMeter, Gap, Machine, Scope, Storage
 from policies.verdicts import Decision, Maturity, Outcome, PhaseNow
 from watchdog.confusion_shown import Found, dearest_findings
+from watchdog.notice import Notice
 from watchdog.verdict_changes import VerdictChange
 
 
@@ -22,6 +23,8 @@ class JudgedMachine:
     decision: Decision
     confusion: tuple[Found, ...] = ()
     """What the exploratory workload that runs on it does again and again."""
+    stopped_since: datetime | None = None
+    """When it stopped, or was first seen stopped."""
 
     @property
     def idle_minutes(self) -> float | None:
@@ -111,3 +114,7 @@ class PatrolReport:
     backfilled_from: datetime | None = None
     verdict_changes: tuple[VerdictChange, ...] = ()
     """Those that this patrol tells."""
+    notices: tuple[Notice, ...] = ()
+    """What is to be known beside the machines that run, now."""
+    news: tuple[Notice, ...] = ()
+    """Those of them that this patrol tells."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from policies.episodes import SOURCE
-from policies.facts import Gap, Machine, Run, Scope, Window
+from policies.facts import Gap, Machine, MachineState, Run, Scope, Window
 from policies.grids import PhaseLimits
 from policies.phases import Earlier
 from watchdog import rows
@@ -179,3 +179,30 @@ def _maybe(value: object) -> datetime | None:
 
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
+
+
+def stopped_since(
+    machines: Iterable[Machine], observations: Mapping[str, Sequence[rows.Row]]
+) -> Mapping[str, datetime]:
+    """By machine that is stopped, when it stopped, or was first seen so, where that is known.
+
+    A shutdown from within leaves no time at some clouds; then it stopped before it was seen.
+    """
+    found = {}
+    for machine in machines:
+        if machine.state is MachineState.STOPPED:
+            seen = observations.get(machine.id, ())
+            since = machine.stopped_at or _first_seen_stopped(seen)
+            if since is not None:
+                found[machine.id] = since
+    return found
+
+
+def _first_seen_stopped(observations: Sequence[rows.Row]) -> datetime | None:
+    """Of the newest stretch in which nothing else was seen."""
+    since = None
+    for row in reversed(observations):
+        if row["state"] != MachineState.STOPPED.value:
+            break
+        since = moment_of(row["observed_at"])
+    return since

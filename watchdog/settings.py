@@ -131,6 +131,47 @@ class AzureSettings(_Section):
         return value
 
 
+class GcpSettings(_Section):
+    endpoint: str | None = None
+    """Where every REST service of GCP is asked, `https://HOST:PORT`; None: Google's own."""
+    monitoring_endpoint: str | None = None
+    """Where Cloud Monitoring answers gRPC, `HOST:PORT`; None: Google's own."""
+    projects: Annotated[tuple[str, ...] | None, NoDecode] = None
+    """None: every project that the credentials show."""
+
+    @field_validator("projects", mode="before")
+    @classmethod
+    def _split_projects(cls, value: object) -> object:
+        return _split(value)
+
+    @field_validator("projects")
+    @classmethod
+    def _some(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and not all(name.strip() for name in value or ("",)):
+            raise ValueError("an empty name is no project: leave it out to watch every one")
+        return value
+
+    @field_validator("endpoint")
+    @classmethod
+    def _is_a_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
+            raise ValueError("needs the form http://HOST:PORT or https://HOST:PORT")
+        return value
+
+    @field_validator("monitoring_endpoint")
+    @classmethod
+    def _has_a_port(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(f"//{value}")
+        if not parts.hostname or not parts.port or parts.path:
+            raise ValueError("needs the form HOST:PORT, without a scheme")
+        return value
+
+
 class LocalSettings(_Section):
     """What an hour of this workstation costs. Nobody sends a bill for it, so it is set here."""
 
@@ -254,6 +295,7 @@ class Settings(BaseSettings):
     slack: SlackSettings = SlackSettings()
     aws: AwsSettings = AwsSettings()
     azure: AzureSettings = AzureSettings()
+    gcp: GcpSettings = GcpSettings()
     local: LocalSettings = LocalSettings()
     prometheus: PrometheusSettings = PrometheusSettings()
     mlflow: MlflowSettings = MlflowSettings()
@@ -339,12 +381,8 @@ def _refuse_unknown_variables() -> None:
         if not variable.upper().startswith(PREFIX):
             continue
         name = variable.upper().removeprefix(PREFIX)
-        if name not in known and not name.startswith(_RESERVED):
+        if name not in known:
             raise SettingsError(f"{variable}: there is no such setting{_close(name, known)}")
-
-
-_RESERVED = ("GCP__",)
-"""Sections of providers that this version does not have: their settings are no mistake."""
 
 
 def _known_names(model: type[BaseModel], prefix: str = "") -> dict[str, None]:

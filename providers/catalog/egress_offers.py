@@ -65,6 +65,15 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
                 covers="over 150 TB a month from us-east-1",
                 leaves_out="discounts and private agreements",
             ),
+            Source(
+                id="cyclenerd-gcp",
+                name="Google Cloud Pricing and Cost Calculator",
+                origin="Cyclenerd/google-cloud-pricing-cost-calculator",
+                licence="Apache-2.0",
+                as_of="2026-07-30",
+                covers="GCP Premium Tier to the internet but for China and Australia, 40 regions",
+                leaves_out="China, Australia, Japan and Korea (look wrong there), Standard Tier",
+            ),
         )
     }
 )

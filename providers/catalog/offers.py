@@ -64,6 +64,7 @@ class Offer:
 class _Size:
     accelerators: tuple[Accelerator, ...]
     local_disk_gib: float | None
+    vcpus: int | None
 
 
 def hourly_price(provider: str, region: str, machine_type: str, purchase: Purchase) -> Price:
@@ -100,6 +101,12 @@ def local_disk_gib(provider: str, machine_type: str) -> float | None:
     """Local disk that a stop erases, in GiB; 0 where the type has none, None where unknown."""
     size = _sizes().get((provider, machine_type))
     return None if size is None else size.local_disk_gib
+
+
+def vcpus(provider: str, machine_type: str) -> int | None:
+    """Cores of the type, each of which may be a thread; None: the catalogue does not know."""
+    size = _sizes().get((provider, machine_type))
+    return None if size is None else size.vcpus
 
 
 def board_power_w(model: str) -> float | None:
@@ -169,7 +176,7 @@ def _sources() -> dict[str, Source]:
 @cache
 def _sizes() -> dict[tuple[str, str], _Size]:
     found: dict[tuple[str, str], _Size] = {}
-    for provider, machine_type, maker, model, kind, count, memory, _, disk, _ in _table(
+    for provider, machine_type, maker, model, kind, count, memory, cores, disk, _ in _table(
         "accelerators.csv"
     ):
         accelerator = Accelerator(
@@ -183,6 +190,7 @@ def _sizes() -> dict[tuple[str, str], _Size]:
         found[provider, machine_type] = _Size(
             (*(before.accelerators if before else ()), accelerator),
             float(disk) if disk else None,
+            int(cores) if cores else None,
         )
     return found
 

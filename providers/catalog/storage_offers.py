@@ -50,6 +50,15 @@ SOURCES = (
         covers="Azure in eastus: tiers of premium and standard disks, snapshots",
         leaves_out="other regions, other redundancy, bursts and requests",
     ),
+    Source(
+        id="cyclenerd-gcp",
+        name="Google Cloud Pricing and Cost Calculator",
+        origin="Cyclenerd/google-cloud-pricing-cost-calculator",
+        licence="Apache-2.0",
+        as_of="2026-07-30",
+        covers="GCP in 42 regions: disks, snapshots, idle addresses, classes of Cloud Storage",
+        leaves_out="Hyperdisk but for what it names, requests, retrievals, early deletions",
+    ),
 )
 """Where the figures of `storage_prices.csv` come from."""
 

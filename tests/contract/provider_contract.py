@@ -19,7 +19,7 @@ import pytest
 from policies.facts import Gap, Machine, MachineState, Scope, Window
 from providers.base import Inventory, MetersEgress, Prices, ReadsLifecycle, ReadsUsage, Seen
 
-READING_VERBS = ("Describe", "List", "Get", "Lookup", "Sample")
+READING_VERBS = ("AggregatedList", "Describe", "Get", "List", "Lookup", "Sample", "Search")
 """An operation that begins with one of these changes nothing."""
 ID = re.compile(
     r"(?P<provider>aws|gcp|azure|local):(?P<account>[^:]+):(?P<region>[^:]+):(?P<native>[^:]+)"

@@ -141,6 +141,12 @@ def test_every_name_that_conditions_may_use_is_filled_and_nothing_else() -> None
         maturity=replace(unknown_maturity(NOW), score=0.5),
         day_usd=Decimal(1),
         week_usd=Decimal(7),
+        owner_day_usd=Decimal(2),
+        owner_week_usd=Decimal(9),
+        fleet_day_usd=Decimal(3),
+        fleet_week_usd=Decimal(11),
+        confusion_findings=2,
+        confusion_usd=Decimal(4),
     )
     names = names_of(full, Company(size=1, active=0, unmeasured=0), NOW)
     assert set(names) == {name.name for name in NAMES}
@@ -208,3 +214,81 @@ def test_only_exploratory_work_is_ever_stopped_by_the_default_pack(verdict: Verd
     weekend = phase_now(Phase.IDLE, 3000)
     assert decided(case(weekend, verdict=verdict), policy=DEFAULT).wanted is Wanted.NOTIFY
     assert decided(case(weekend), policy=DEFAULT).wanted is Wanted.STOP
+
+
+def stopped(stopped_hourly: str | None, days: float | None = 10, **changes: Any) -> Decision:
+    price = replace(
+        machine().price,
+        stopped_hourly_usd=None if stopped_hourly is None else Decimal(stopped_hourly),
+    )
+    since = None if days is None else NOW - timedelta(days=days)
+    seen = machine(state=MachineState.STOPPED, price=price)
+    return decided(case(UNSEEN, machine=seen, stopped_since=since), **changes)
+
+
+def test_what_was_stopped_a_week_ago_and_costs_is_a_finding_with_its_month() -> None:
+    decision = stopped("0.05")
+    assert (decision.wanted, decision.findings[0].rule) == (Wanted.LEAVE, "forgotten")
+    assert decision.findings[0].waste_usd_per_hour == Decimal("0.05")
+    assert decision.why == (
+        "it is stopped",
+        "stopped for 10 days, since 2026-11-13: its disks and addresses cost 36.50 USD a month",
+    )
+    later = replace(OBSERVE, forgotten_after=timedelta(days=11))
+    assert stopped("0.05", policy=later).findings == ()
+
+
+def test_what_costs_nothing_stopped_or_stopped_lately_is_no_finding_and_unknown_is_one() -> None:
+    assert stopped("0").findings == ()
+    assert stopped("0.05", days=6.9).findings == ()
+    assert stopped("0.05", days=None).findings == ()
+    assert stopped(None).findings[0].waste_usd_per_hour is None
+    assert "cost an unknown amount" in stopped(None).why[1]
+
+
+@pytest.mark.parametrize(
+    ("terms", "told"),
+    [
+        (
+            StopTerms(
+                can_stop=True, why="w", controller="ASG a", controller_advice="set desired to 0"
+            ),
+            "ASG a owns it and would replace it: set desired to 0",
+        ),
+        (StopTerms(can_stop=None, why="nobody could tell"), "nobody could tell"),
+        (
+            StopTerms(can_stop=True, why="w", protected="tag x"),
+            "it is protected by tag x: whoever set that can take it away",
+        ),
+        (
+            StopTerms(can_stop=True, why="w", loses=("1 TB of NVMe",)),
+            ("a stop would destroy 1 TB of NVMe: whoever works on it can save that and stop it"),
+        ),
+        (
+            StopTerms(can_stop=True, why="w", prepaid="block b"),
+            "block b is paid for already: give it to work that waits",
+        ),
+    ],
+)
+def test_why_a_machine_cannot_be_stopped_and_who_can_stands_in_why(
+    terms: StopTerms, told: str
+) -> None:
+    decision = decided(case(IDLE, machine=machine(stop_terms=terms)), policy=DEFAULT)
+    assert told in decision.why
+    assert decision.vetoes
+
+
+def test_an_unmeasured_machine_says_for_how_long_and_at_what_price() -> None:
+    never = replace(UNSEEN, measured_until=None)
+    assert decided(case(never)).why[0] == "unmeasured for 2.0 d at 1.00 USD an hour"
+    lately = replace(UNSEEN, measured_until=NOW - timedelta(minutes=50))
+    assert decided(case(lately)).why[0] == "unmeasured for 50 min at 1.00 USD an hour"
+    unknown = machine(started_at=None, price=replace(machine().price, hourly_usd=None))
+    assert decided(case(never, machine=unknown)).why[0] == (
+        "unmeasured at a price that nobody knows"
+    )
+
+
+def test_what_a_pause_has_cost_stands_in_why() -> None:
+    assert "this pause has cost 1.00 USD so far" in decided(case(IDLE)).why
+    assert not any("this pause" in why for why in decided(case(BUSY)).why)

@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from policies.facts import Reading
+from policies.grids import DEFAULT_LIMITS, PhaseLimits
 from policies.phases import Earlier, Span, Timeline, timeline
 from policies.verdicts import QUIET, Phase
 from tests.builders import NOW, reading
@@ -25,9 +26,11 @@ def judged(
     gpus: int | None = 1,
     board_power_w: float | None = None,
     earlier: Earlier | None = None,
+    limits: PhaseLimits = DEFAULT_LIMITS,
 ) -> Timeline:
     return timeline(
         readings,
+        limits=limits,
         spans=(Span(started_at=boot, ended_at=None, booted_at=boot),),
         until=NOW,
         gpus=gpus,
@@ -221,6 +224,104 @@ def test_a_span_that_begins_after_its_boot_has_no_set_up_of_its_own() -> None:
     assert result.now.idle_minutes() == 24 * 60
 
 
+def test_time_between_activity_and_pause_that_was_not_measured_lowers_its_coverage() -> None:
+    """It is no part of the pause, and somebody may have worked in it."""
+    now = judged(reading([90.0] * 6 + [None] * 10 + [0.0] * 20, memory_used_mib=FREE), host()).now
+    assert now.idle_minutes() == 100.0
+    assert now.coverage == pytest.approx(20 / 30, abs=0.01)
+    assert now.confidence < 0.9
+
+
+@pytest.mark.parametrize("held", [FREE, HELD])
+def test_set_up_is_armed_again_after_each_boot(held: list[float]) -> None:
+    """The same activity long ago makes no boot ready but its own."""
+    first = Span(
+        started_at=NOW - timedelta(hours=3),
+        ended_at=NOW - timedelta(hours=2),
+        booted_at=NOW - timedelta(hours=3),
+    )
+    again = NOW - timedelta(hours=1)
+    second = Span(started_at=again, ended_at=None, booted_at=again)
+    seen = reading([90.0] * 12 + [0.0] * 24, memory_used_mib=held)
+    result = timeline([seen], spans=(first, second), until=NOW, gpus=1)
+    assert (hours_of(result, Phase.ACTIVE), hours_of(result, Phase.SETUP)) == (1.0, 1.0)
+    assert result.now.phase is Phase.SETUP
+    assert result.now.idle_minutes() == 0.0
+
+
+def test_what_lasts_longer_than_set_up_may_is_parked_like_any_other() -> None:
+    boot = NOW - timedelta(hours=3)
+    result = judged(reading([0.0] * 36, memory_used_mib=HELD), boot=boot)
+    assert (result.now.phase, result.now.idle_minutes()) == (Phase.PARKED, 60.0)
+
+
+def test_how_long_set_up_may_last_is_a_limit() -> None:
+    boot = NOW - timedelta(hours=3)
+    short = PhaseLimits(setup=timedelta(minutes=30))
+    result = judged(reading([0.0] * 36, memory_used_mib=FREE), boot=boot, limits=short)
+    assert (hours_of(result, Phase.SETUP), result.now.idle_minutes()) == (0.5, 150.0)
+
+
+def test_a_download_during_set_up_is_set_up() -> None:
+    boot = NOW - timedelta(hours=1)
+    quiet = reading([0.0] * 36, memory_used_mib=FREE)
+    assert judged(quiet, host(received=5e6 * 300), boot=boot).now.phase is Phase.SETUP
+
+
+def test_it_worked_at_first_and_is_idle_since() -> None:
+    """A pause is looked for up to now, whatever an average since the start would say."""
+    now = judged(reading([99.0] * 30 + [0.0] * 6, memory_used_mib=FREE), host()).now
+    assert (now.phase, now.idle_minutes()) == (Phase.IDLE, 30.0)
+
+
+def slices(last: Sequence[float | None]) -> list[Reading]:
+    """Seven slices of one card; the seventh as told."""
+    quiet = [reading([0.0] * 36, gpu=f"MIG-{index}", memory_used_mib=FREE) for index in range(6)]
+    return [*quiet, reading(last, gpu="MIG-6", memory_used_mib=FREE)]
+
+
+def test_a_card_in_slices_is_idle_only_if_every_slice_is() -> None:
+    assert judged(*slices([0.0] * 36)).now.phase is Phase.IDLE
+    assert judged(*slices([0.0] * 35 + [50.0])).now.phase is Phase.ACTIVE
+    assert judged(*slices([0.0] * 24 + [None] * 12)).now.phase is Phase.UNKNOWN
+
+
+def test_one_slice_that_holds_memory_parks_the_card() -> None:
+    held = reading([0.0] * 36, gpu="MIG-6", memory_used_mib=HELD)
+    assert judged(*slices([0.0] * 36)[:6], held).now.phase is Phase.PARKED
+
+
+def test_a_gpu_that_computes_beside_a_hung_one_makes_an_active_machine() -> None:
+    stuck = reading(
+        [100.0] * 36, utilisation_mean_pct=[100.0] * 36, power_w=[90.0] * 36, memory_used_mib=HELD
+    )
+    works = reading(
+        [80.0] * 36,
+        gpu="1",
+        utilisation_mean_pct=[70.0] * 36,
+        power_w=[300.0] * 36,
+        memory_used_mib=HELD,
+    )
+    assert judged(stuck, works, host(), gpus=2, board_power_w=400.0).now.phase is Phase.ACTIVE
+    assert judged(stuck, host(), board_power_w=400.0).now.phase is Phase.HUNG
+
+
+@pytest.mark.parametrize("column", ["sent_bytes", "written_bytes"])
+def test_a_pinned_gpu_whose_host_writes_or_sends_is_not_hung(column: str) -> None:
+    pinned = reading(
+        [100.0] * 36, utilisation_mean_pct=[100.0] * 36, power_w=[90.0] * 36, memory_used_mib=HELD
+    )
+    columns: dict[str, Any] = {column: [1e6 * 300] * 36}
+    busy = host(**columns)
+    assert judged(pinned, busy, board_power_w=400.0).now.phase is Phase.ACTIVE
+
+
+def test_a_gpu_that_was_pinned_for_a_short_time_only_is_not_hung() -> None:
+    load, draw = [50.0] * 31 + [100.0] * 5, [200.0] * 31 + [90.0] * 5
+    pinned = reading(load, utilisation_mean_pct=load, power_w=draw, memory_used_mib=HELD)
+    assert judged(pinned, host(), board_power_w=400.0).now.phase is Phase.ACTIVE
+
+
 def test_time_outside_the_spans_has_no_phase() -> None:
     spans = (Span(started_at=NOW - timedelta(hours=3), ended_at=NOW - timedelta(hours=2)),)
     result = timeline([reading([90.0] * 36)], spans=spans, until=NOW, gpus=1)
@@ -242,15 +343,22 @@ def test_stretches_cover_the_span_once_and_in_order(utilisation: list[float | No
 
 
 @given(st.lists(values, min_size=36, max_size=36), st.integers(0, 35))
+@example([*[90.0] * 33, 0.0, None, 0.0], 33)
+@example([*[None] * 33, 0.0, None, 0.0], 33)
+@example([*[90.0] * 30, None, 0.0, 0.0, None, 0.0, 0.0], 31)
 def test_a_lost_measurement_never_makes_a_pause_longer(
     utilisation: list[float | None], lost: int
 ) -> None:
+    """Nor surer, but where it was the first of all: what nobody watched before is no gap."""
     before = judged(reading(utilisation, memory_used_mib=FREE)).now
     quieter = [None if index == lost else value for index, value in enumerate(utilisation)]
     after = judged(reading(quieter, memory_used_mib=FREE)).now
     if before.phase in QUIET and after.phase in QUIET and (utilisation[lost] or 0.0) < 5.0:
         assert (after.idle_minutes() or 0.0) <= (before.idle_minutes() or 0.0)
-        assert after.confidence <= before.confidence
+        watched_before = any(value is not None for value in utilisation[:lost])
+        if watched_before or utilisation[lost] is None:
+            assert after.confidence <= before.confidence
+            assert after.coverage <= before.coverage
 
 
 @given(st.lists(values, min_size=36, max_size=36), st.integers(0, 35))

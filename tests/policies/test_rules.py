@@ -2,14 +2,25 @@
 
 import json
 import pickle
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
 from policies.pack_names import PACKS
 from policies.policy_schema import json_schema
-from policies.rules import Limits, Policy, PolicyError, Rule, decide, load_pack, load_policy
+from policies.rules import (
+    Budget,
+    Exemption,
+    GpuClass,
+    Limits,
+    Policy,
+    PolicyError,
+    Rule,
+    decide,
+    load_pack,
+    load_policy,
+)
 from policies.verdicts import Wanted
 
 HEAD = "schema: spend-watchdog/policy/1\n"
@@ -131,7 +142,23 @@ def test_all_of_a_policy_file_is_read() -> None:
 schema: spend-watchdog/policy/1
 mode: act
 restart_cost: 4.50 USD
-limits: {stops_per_patrol: 3, stop_share: 0.25, stop_usd_per_hour: 99.5, regret_rate: 0}
+time_zone: Europe/Berlin
+setup_limit: 90m
+forgotten_after: 3d
+limits:
+  stops_per_patrol: 3
+  stop_share: 0.25
+  stop_usd_per_hour: 99.5
+  regret_rate: 0
+  gpu_classes:
+    H100: {min_idle: 10m, max_idle: 1h, grace: 15m, stops_per_patrol: 1}
+    A100*: {}
+exemptions:
+  - {machine: "demo-*", until: 2026-12-20, because: A demo.}
+  - {owner: ana, tag: team=nlp, until: "2026-12-20T18:00:00+01:00", because: A paper.}
+budgets:
+  - {name: all, usd_per_week: 500, then: stop, grace: 1h}
+  - {name: ana's, owner: ana, usd_per_week: 99.5}
 rules:
   - name: nights
     when: >-
@@ -155,6 +182,55 @@ rules:
             stop_share=0.25,
             stop_usd_per_hour=Decimal("99.5"),
             regret_rate=0.0,
+            gpu_classes=(
+                GpuClass(
+                    model="H100",
+                    min_idle=timedelta(minutes=10),
+                    max_idle=timedelta(hours=1),
+                    grace=timedelta(minutes=15),
+                    stops_per_patrol=1,
+                ),
+                GpuClass(model="A100*"),
+            ),
+        ),
+        time_zone="Europe/Berlin",
+        setup_limit=timedelta(minutes=90),
+        forgotten_after=timedelta(days=3),
+        exemptions=(
+            Exemption(
+                machine="demo-*",
+                workload=None,
+                owner=None,
+                tag=None,
+                until=datetime(2026, 12, 20, 23, tzinfo=UTC),
+                because="A demo.",
+            ),
+            Exemption(
+                machine=None,
+                workload=None,
+                owner="ana",
+                tag="team=nlp",
+                until=datetime(2026, 12, 20, 17, tzinfo=UTC),
+                because="A paper.",
+            ),
+        ),
+        budgets=(
+            Budget(
+                name="all",
+                workload=None,
+                owner=None,
+                usd_per_week=Decimal(500),
+                then=Wanted.STOP,
+                grace=timedelta(hours=1),
+            ),
+            Budget(
+                name="ana's",
+                workload=None,
+                owner="ana",
+                usd_per_week=Decimal("99.5"),
+                then=Wanted.NOTIFY,
+                grace=timedelta(minutes=30),
+            ),
         ),
         rules=(
             Rule(
@@ -183,6 +259,9 @@ def test_what_a_file_leaves_out_has_the_documented_defaults() -> None:
         timedelta(minutes=15),
     )
     assert loaded.limits == LIMITS
+    assert (loaded.time_zone, loaded.setup_limit) == ("UTC", timedelta(hours=2))
+    assert loaded.forgotten_after == timedelta(days=7)
+    assert (loaded.exemptions, loaded.budgets) == ((), ())
 
 
 @pytest.mark.parametrize(
@@ -217,7 +296,18 @@ def test_anchors_may_be_used() -> None:
 def test_the_json_schema_has_the_keys_and_defaults_of_the_file() -> None:
     schema = json.loads(json.dumps(json_schema()))
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
-    assert list(schema["properties"]) == ["schema", "mode", "restart_cost", "limits", "rules"]
+    assert list(schema["properties"]) == [
+        "schema",
+        "mode",
+        "restart_cost",
+        "time_zone",
+        "setup_limit",
+        "forgotten_after",
+        "limits",
+        "exemptions",
+        "budgets",
+        "rules",
+    ]
     assert schema["properties"]["schema"]["const"] == "spend-watchdog/policy/1"
     assert schema["additionalProperties"] is False
     assert schema["required"] == ["schema", "rules"]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from policies.names import BY_NAME, NAMES, NameType
 from policies.pack_names import PACKS
-from policies.policy_schema import LADDER
+from policies.policy_types import LADDER
 from policies.rules import Policy, decide, load_pack
 from policies.verdicts import Phase, Verdict, Wanted
 from tests.policies.test_rules import policy, rule

@@ -14,6 +14,7 @@ from rich.text import Text
 from watchdog.alerts.console_backfill import backfill_section
 from watchdog.alerts.console_confusion import confusion_section
 from watchdog.alerts.console_egress import egress_section
+from watchdog.alerts.console_leftovers import leftovers_section
 from watchdog.alerts.console_machines import MachineTable, ranked
 from watchdog.alerts.console_storage import storage_section
 from watchdog.alerts.message import (
@@ -31,6 +32,7 @@ from watchdog.alerts.sentences import (
     gaps_told,
     left_alone_told,
     machine_told,
+    notices_told,
     price_told,
     reasons_told,
     rest_told,
@@ -58,6 +60,7 @@ def render(report: PatrolReport) -> tuple[RenderableType, ...]:
         Text(f"Patrol of {report.at:%Y-%m-%d %H:%M} UTC, mode {report.mode}", style="bold"),
         *_machine_section(report),
         *_why_section(report),
+        *leftovers_section(report),
         *storage_section(report),
         *confusion_section(report),
         *_verdict_section(report),
@@ -80,6 +83,8 @@ def plain_text(alert: Alert) -> str:
     if alert.verdicts:
         verdicts = (f"  {clean(told)}" for told in verdicts_told(alert.verdicts))
         lines += ["", "Verdicts that changed", *verdicts]
+    if alert.notices:
+        lines += ["", "Also to know", *(f"  {clean(told)}" for told in notices_told(alert.notices))]
     if alert.gaps:
         gaps = (f"  {clean(told)}" for told in gaps_told(alert.gaps))
         lines += ["", "Could not be seen", *gaps]

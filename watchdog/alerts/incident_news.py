@@ -8,10 +8,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from policies.engine import unmeasured_since
 from policies.verdicts import Phase
 from watchdog.alerts.delivery import Delivery
 from watchdog.alerts.message import label, reasons
 from watchdog.alerts.wording import duration, hourly, money
+from watchdog.notice import Notice
 from watchdog.patrol_report import JudgedMachine
 
 Message = tuple[str, str]
@@ -65,12 +67,14 @@ def news_of(
     """What people should read of this machine now. `ordered_by`: the person who wanted the stop."""
     name = label(each.machine)
     because, evidence = reasons(each.decision)
+    unmeasured = each.phase.phase is Phase.UNKNOWN and stage is Stage.TOLD
     return IncidentNews(
         key=key,
         machine=each.machine.id,
         name=name,
         stage=stage,
-        headline=_ordered(name, stage, ordered_by) or _headline(name, each, stage, stop_at),
+        headline=_ordered(name, stage, ordered_by)
+        or (_unmeasured(name, each) if unmeasured else _headline(name, each, stage, stop_at)),
         facts=_facts(each),
         sentences=(because, *evidence, *_emptied(each, stage)),
         history=f"{_HISTORY[stage]}: {why}{f', by order of {ordered_by}' if ordered_by else ''}",
@@ -89,6 +93,25 @@ def news_of_gone(machine: str, key: str, why: str) -> IncidentNews:
         facts=machine,
         sentences=(why,),
         history=f"{_HISTORY[Stage.OVER]}: {why}",
+        answerable=False,
+    )
+
+
+def news_of_notice(notice: Notice) -> IncidentNews:
+    """A message of its own, which nobody has to answer."""
+    machine = notice.machine
+    facts = (
+        "" if machine is None else f"{machine.machine_type}, {machine.provider} {machine.region}"
+    )
+    return IncidentNews(
+        key=notice.key,
+        machine=notice.subject,
+        name=notice.name,
+        stage=Stage.TOLD,
+        headline=f"{notice.name}: {notice.kind}",
+        facts=facts or f"of the policy: {notice.kind}",
+        sentences=(notice.text,),
+        history=f"told: {notice.text}",
         answerable=False,
     )
 
@@ -134,6 +157,14 @@ def _headline(name: str, each: JudgedMachine, stage: Stage, stop_at: datetime | 
     if stop_at is None:
         return quiet
     return f"{quiet} and will be stopped at {stop_at:%Y-%m-%d %H:%M} UTC"
+
+
+def _unmeasured(name: str, each: JudgedMachine) -> str:
+    """`trainer is unmeasured for 1 d at $98.32/h`; how long is left out where nobody knows."""
+    since = unmeasured_since(each.machine, each.phase)
+    now = each.maturity.as_of
+    lasts = "" if since is None else f" for {duration((now - since).total_seconds() / 60)}"
+    return f"{name} is unmeasured{lasts} at {hourly(each.machine.price.hourly_usd)}"
 
 
 def _facts(each: JudgedMachine) -> str:

@@ -107,12 +107,14 @@ class Alert:
     left_alone: str | None
     verdicts: tuple[VerdictLine, ...] = ()
     """What changed, the steps to and from `mature` first."""
+    notices: tuple[str, ...] = ()
+    """What else is to be known, a sentence each."""
 
 
 def alert_from(report: PatrolReport, *, limit: int = LIMIT) -> Alert | None:
     """What to tell of this patrol; None where there is nothing to tell."""
     told = told_machines(report.machines)
-    if not told and not report.gaps and not report.verdict_changes:
+    if not told and not report.gaps and not report.verdict_changes and not report.news:
         return None
     monday = next_monday(report.at)
     total = sum_of(each.machine for each in told)
@@ -122,7 +124,7 @@ def alert_from(report: PatrolReport, *, limit: int = LIMIT) -> Alert | None:
         at=report.at,
         mode=report.mode,
         monday=monday,
-        headline=_headline(total, by_monday, len(gaps), report.verdict_changes),
+        headline=_headline(total, by_monday, len(gaps), report),
         by_phase=_by_phase(told),
         total=total,
         by_monday_usd=by_monday,
@@ -130,6 +132,7 @@ def alert_from(report: PatrolReport, *, limit: int = LIMIT) -> Alert | None:
         gaps=gaps,
         left_alone=_left_alone(report.machines, told),
         verdicts=verdict_lines(report.verdict_changes),
+        notices=tuple(f"{each.name}: {each.text}" for each in report.news),
     )
 
 
@@ -247,13 +250,13 @@ def _confusion(each: JudgedMachine) -> list[str]:
     return [f"confusion, {confusion_told(found[0])}{more}"]
 
 
-def _headline(
-    total: Sum, by_monday: Decimal | None, gaps: int, changes: Sequence[VerdictChange]
-) -> str:
+def _headline(total: Sum, by_monday: Decimal | None, gaps: int, report: PatrolReport) -> str:
     if not total.machines and gaps:
         return f"{counted(gaps, 'thing')} could not be seen"
+    if not total.machines and report.verdict_changes:
+        return f"{counted(len(report.verdict_changes), 'workload')} changed verdict"
     if not total.machines:
-        return f"{counted(len(changes), 'workload')} changed verdict"
+        return f"{counted(len(report.news), 'thing')} to know"
     need = f"{counted(total.machines, 'machine')} need{'s' if total.machines == 1 else ''} a look"
     if by_monday is None:
         return f"{need}: {total.told()}"

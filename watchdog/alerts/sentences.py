@@ -9,6 +9,8 @@ from watchdog.alerts.wording import counted, duration, hourly, moment, money
 
 Dress: TypeAlias = Callable[[str], str]
 
+NOTICES = 10
+"""Notices that one message tells in full, the dearest."""
 GAPS = 8
 """Gaps that one message tells in full."""
 VERDICTS = 10
@@ -70,6 +72,13 @@ def verdicts_told(lines: Sequence[VerdictLine]) -> tuple[str, ...]:
     ]
     rest = len(lines) - VERDICTS
     return (*told, f"and {rest} more: spend-watchdog workloads") if rest > 0 else tuple(told)
+
+
+def notices_told(notices: Sequence[str]) -> tuple[str, ...]:
+    """Those beyond the limit are counted."""
+    rest = len(notices) - NOTICES
+    shown = tuple(notices[:NOTICES])
+    return (*shown, f"and {rest} more: spend-watchdog patrol") if rest > 0 else shown
 
 
 def left_alone_told(alert: Alert) -> str | None:

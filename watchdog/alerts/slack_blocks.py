@@ -20,6 +20,7 @@ from watchdog.alerts.sentences import (
     gaps_told,
     left_alone_told,
     machine_told,
+    notices_told,
     price_told,
     reasons_told,
     rest_told,
@@ -34,7 +35,7 @@ SECTION_LIMIT = 3000
 CONTEXT_LIMIT = 1900
 TEXT_LIMIT = 3900
 MACHINES = 20
-"""Two blocks each: with at most 8 around them they stay under the 50 that Slack takes."""
+"""Two blocks each: with at most 10 around them they stay under the 50 that Slack takes."""
 
 
 def blocks(alert: Alert) -> list[Block]:
@@ -50,6 +51,9 @@ def blocks(alert: Alert) -> list[Block]:
     if alert.verdicts:
         found.append(_section(["*Verdicts that changed*"]))
         found.append(SectionBlock(text=_plain_lines(verdicts_told(alert.verdicts), SECTION_LIMIT)))
+    if alert.notices:
+        found.append(_section(["*Also to know*"]))
+        found.append(SectionBlock(text=_plain_lines(notices_told(alert.notices), SECTION_LIMIT)))
     if alert.gaps:
         found.append(_section(["*Could not be seen*"]))
         found.append(SectionBlock(text=_plain_lines(gaps_told(alert.gaps), SECTION_LIMIT)))
@@ -62,6 +66,7 @@ def fallback(alert: Alert) -> str:
     lines = [neutral(alert.headline)]
     lines += [f"{neutral(line.name, 80)}: {price_told(line)}" for line in alert.lines[:MACHINES]]
     lines += [f"Verdict: {neutral(told)}" for told in verdicts_told(alert.verdicts)]
+    lines += [f"Also: {neutral(told)}" for told in notices_told(alert.notices)]
     lines += [f"Could not be seen: {neutral(told)}" for told in gaps_told(alert.gaps)]
     return fitted(lines, TEXT_LIMIT)
 

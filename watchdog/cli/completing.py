@@ -14,6 +14,25 @@ def workload_names(context: typer.Context, incomplete: str) -> list[str]:
     return sorted(name for name in known if name.startswith(incomplete))
 
 
+def policy_names(incomplete: str) -> list[str]:
+    """The packs, and the YAML files of the folder that is being typed."""
+    from policies.pack_names import PACKS  # noqa: PLC0415 - not for --help
+
+    folder, slash, begun = incomplete.rpartition("/")
+    try:
+        files = sorted(Path(folder + slash or ".").iterdir())
+    except OSError:
+        files = []
+    found = [each for each in PACKS if each.startswith(incomplete)]
+    for path in files:
+        if path.name.startswith(begun) and not path.name.startswith("."):
+            if path.suffix in {".yaml", ".yml"}:
+                found.append(f"{folder}{slash}{path.name}")
+            elif path.is_dir():
+                found.append(f"{folder}{slash}{path.name}/")
+    return found
+
+
 def _names(context: typer.Context) -> set[str]:
     from watchdog.cli import reading  # noqa: PLC0415 - heavy, and not for --help
 

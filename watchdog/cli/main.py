@@ -19,6 +19,7 @@ COMMANDS: dict[str, str] = {
     "workloads": "Every workload with its verdict, score and answers.",
     "explain": "Why a workload or a machine is judged as it is.",
     "preflight": "May this workload leave home? Exit 0 mature, 3 not, 4 unknown.",
+    "policy": "Policy files: check one, show the one in effect, describe the format.",
     "keep": "Keep a machine from being stopped, for a while.",
     "stop": "Stop one machine now, unless something stands against it.",
     "listen": "Answer what people press in Slack, over Socket Mode.",

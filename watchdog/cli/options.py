@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from policies.durations import PATTERN, parse_duration
+from watchdog.cli.completing import policy_names
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -65,6 +66,16 @@ def _written(text: str) -> datetime:
     return at.astimezone(UTC)
 
 
+PolicyName = Annotated[
+    str | None,
+    typer.Option(
+        "--policy",
+        help="Policy file or pack.",
+        metavar="FILE",
+        show_default=False,
+        autocompletion=policy_names,
+    ),
+]
 Config = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE", help="Settings file.", show_default=False),

@@ -31,10 +31,7 @@ def patrol(
         list[str] | None,
         typer.Option(help="Watch this region only; repeatable.", metavar="R", show_default=False),
     ] = None,
-    policy: Annotated[
-        str | None,
-        typer.Option(help="Policy file or pack.", metavar="FILE", show_default=False),
-    ] = None,
+    policy: options.PolicyName = None,
     act: Annotated[
         bool, typer.Option("--act", help="Warn and stop, where the policy's mode is act.")
     ] = False,

@@ -1,0 +1,1 @@
+"""GCP: machines, metrics, prices, storage, egress and history of projects."""
