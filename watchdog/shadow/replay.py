@@ -90,7 +90,9 @@ class Undecided:
     """A veto's name, `unmeasured` or `not evaluated`."""
     why: str
     since: datetime
+    """The first patrol that could not decide."""
     burnt: Burnt = field(default_factory=Burnt)
+    """Watched time between patrols from then on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +134,7 @@ class _Track:
 
     @property
     def sure(self) -> tuple[Machine, Known] | None:
-        """What is known of it while it runs; None: it does not, or was not judged since its boot."""
+        """What is known of it while it runs; None: it does not, or its boot was not judged yet."""
         machine, known = self.machine, self.known
         if machine is None or known is None or not machine.running or known.boot != machine.boot:
             return None
@@ -255,9 +257,8 @@ class Shadow:
                     track.incident = None
                 continue
             cases = [self._case(track, machine, known, at) for track, machine, known in members]
-            decisions = judge(cases, self._policy, at)
             known = [each for _, _, each in members]
-            decisions = _with_vetoes_of_then(decisions, known)
+            decisions = _with_vetoes_of_then(judge(cases, self._policy, at), known)
             for (track, _, _), case, decision in zip(members, cases, decisions, strict=True):
                 yield track, case, decision
 
@@ -377,21 +378,21 @@ class Shadow:
         if told is None:
             return
         reason, why = told
-        since = case.phase.quiet_since
-        key = (case.machine.id, case.machine.boot, since, reason)
-        if key not in self._undecided:
+        key = (case.machine.id, case.machine.boot, case.phase.quiet_since, reason)
+        known = self._undecided.get(key)
+        if known is None:
             self._undecided[key] = Undecided(
                 known=track.known,
                 machine=case.machine,
                 rule=decision.rule,
                 reason=reason,
                 why=why,
-                since=since or at,
+                since=at,
             )
+            return
         began = watched.since(scope_of(case.machine), at)
         if began is not None:
-            hourly = case.machine.price.hourly_usd
-            self._undecided[key].burnt.add(at - max(began, since or began), hourly)
+            known.burnt.add(at - max(began, known.since), case.machine.price.hourly_usd)
 
 
 def _of(tracks: Sequence[_Track]) -> list[Machine]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING
 
 from policies.rules import Policy, load_pack
@@ -191,17 +192,19 @@ def _of_rule(name: str, replay: Replay) -> Line:
 
 def _by_workload(replay: Replay) -> tuple[Line, ...]:
     """The dearest first, by what would have been saved and what could not be decided."""
-    keys = {workload_of(each): each for each in (*replay.stops, *replay.undecided)}
+    owners: dict[str, str | None] = {}
+    for stop in replay.stops:
+        owners[workload_of(stop)] = stop.known.attribution.owner
+    for held in replay.undecided:
+        owners.setdefault(workload_of(held), held.known.attribution.owner)
     lines = [
-        _line(
-            name,
-            replay,
-            lambda one, name=name: workload_of(one) == name,  # type: ignore[misc]
-            owner=each.known.attribution.owner,
-        )
-        for name, each in keys.items()
+        _line(name, replay, partial(_is_of, name), owner=owner) for name, owner in owners.items()
     ]
     return tuple(sorted(lines, key=_by_dollars))
+
+
+def _is_of(name: str, each: ShadowStop | Undecided) -> bool:
+    return workload_of(each) == name
 
 
 def workload_of(each: ShadowStop | Undecided) -> str:

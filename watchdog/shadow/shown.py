@@ -321,7 +321,7 @@ def road_lines(report: ShadowReport, settings: Settings) -> Iterator[str]:
     if any(each.reason == UNMEASURED for each in report.held):
         yield "First: make visible what is unmeasured (above); no rule ever stops it."
     if any(each.reason == UNTOLD for each in report.held):
-        yield "A condition that lacks a value only notifies: `spend-watchdog policy check` tells more."
+        yield "A condition that lacks a value only notifies: the why above names what is missing."
     yield (
         "A stop that acts looks again just before: at protection, host and keeps. So some of"
         " these would not have been made; every warning is taken as delivered at once."

@@ -1,4 +1,4 @@
-"""When somebody watched, by the patrols that the ledger knows: what was not watched counts nowhere."""
+"""When somebody watched, by the ledger's patrols. What was not watched counts nowhere."""
 
 from __future__ import annotations
 
