@@ -197,9 +197,9 @@ class World:
         booted(made, self.begin - up, region)
         return made
 
-    def failed(self, workload: str, runs: int = 1) -> None:
+    def failed(self, workload: str, runs: int = 1, **told: object) -> None:
         """So many runs that failed: work that is still being discovered."""
-        self._ran(workload, runs, outcome="failed", cause="error", hours=1)
+        self._ran(workload, runs, outcome="failed", cause="error", hours=1, **told)
 
     def finished(self, workload: str, runs: int = 40) -> None:
         """So many runs that succeeded on two hosts: mature work."""

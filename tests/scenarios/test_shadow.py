@@ -52,7 +52,7 @@ def server() -> Iterator[AwsServer]:
 
 @pytest.fixture(scope="module")
 def world(server: AwsServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Patrols every ten minutes for two hours, then every two hours; from hour 20 to 28 nobody watches.
+    """Patrols every ten minutes for two hours, then every two; from hour 20 to 28 nobody watches.
 
     `weekend` computes until hour 0 and never again. `lunch` computes until hour 0, and again from
     an hour and twenty minutes on. `kept` is as idle as the first and protected. `dark` is measured
@@ -64,12 +64,13 @@ def world(server: AwsServer, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             patched.setenv(name, value)
         patched.delenv("AWS_PROFILE", raising=False)
         made = World(server, people, tmp_path_factory.mktemp("shadow"), POLICY)
-        made.failed("lost-cause", 5)
-        made.failed("lunch-work", 5)
+        made.failed("lost-cause", 5, owner="ana")
+        made.failed("lunch-work", 5, owner="bo")
         idle = [0.0]
         weekend = made.machine("weekend", told={"spend-watchdog:owner": "ana"})
         lunch = made.machine("lunch", workload="lunch-work", told={"spend-watchdog:owner": "bo"})
-        kept = made.machine("kept", told={"spend-watchdog:protected": "true"})
+        made.failed("kept-work", 5)
+        kept = made.machine("kept", workload="kept-work", told={"spend-watchdog:protected": "true"})
         made.machine("dark", workload=None)
         for each in (weekend, lunch, kept):
             made.measured(each, gpu=[90.0], until=timedelta())
@@ -128,8 +129,8 @@ def test_the_figures_of_rules_and_workloads(world: World) -> None:
     assert {each.name: (each.owner, each.stops) for each in told.workloads} == {
         "ana/lost-cause": ("ana", 1),
         "bo/lunch-work": ("bo", 1),
-        "lost-cause": (None, 0),
-        "(no workload)": (None, 0),
+        "kept-work": (None, 0),
+        "dark": (None, 0),
     }
 
 
