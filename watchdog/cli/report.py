@@ -52,7 +52,8 @@ def report(
     from watchdog.shadow.report import shadow_report  # noqa: PLC0415
     from watchdog.shadow.shown import head_lines, road_lines, shadow_json, tables  # noqa: PLC0415
 
-    end = until or datetime.now(UTC)
+    now = datetime.now(UTC)
+    end = min(until or now, now)
     start = since or end - timedelta(days=30)
     if start >= end:
         raise SettingsError(

@@ -7,10 +7,10 @@ stop would have saved, and whether it would have been undone.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from policies.engine import Case, judge
@@ -112,8 +112,8 @@ class Replay:
 class _Track:
     """One machine as the replay goes on."""
 
-    judgements: list[Known]
-    observations: list[tuple[datetime, Row]]
+    judgements: deque[Known]
+    observations: deque[tuple[datetime, Row]]
     known: Known | None = None
     machine: Machine | None = None
     incident: Incident | None = None
@@ -123,22 +123,25 @@ class _Track:
     at_start: dict[datetime | None, datetime] = field(default_factory=dict)
     """By begin of a pause, the first patrol that knew of it."""
 
+    sure: tuple[Machine, Known] | None = None
+    """What is known of it while it runs; None: it does not, or its boot was not judged yet."""
+
     def move_to(self, at: datetime) -> None:
+        before, row = self.known, None
         while self.judgements and self.judgements[0].at <= at:
-            self.known = self.judgements.pop(0)
-        row = None
+            self.known = self.judgements.popleft()
         while self.observations and self.observations[0][0] <= at:
-            row = self.observations.pop(0)[1]
+            row = self.observations.popleft()[1]
         if row is not None:
             self.machine = machine_from(row)
+        if row is not None or self.known is not before:
+            self.sure = _together(self.machine, self.known)
 
-    @property
-    def sure(self) -> tuple[Machine, Known] | None:
-        """What is known of it while it runs; None: it does not, or its boot was not judged yet."""
-        machine, known = self.machine, self.known
-        if machine is None or known is None or not machine.running or known.boot != machine.boot:
-            return None
-        return machine, known
+
+def _together(machine: Machine | None, known: Known | None) -> tuple[Machine, Known] | None:
+    if machine is None or known is None or not machine.running or known.boot != machine.boot:
+        return None
+    return machine, known
 
 
 class Shadow:
@@ -156,12 +159,15 @@ class Shadow:
         self._policy = policy
         self._tracks = {
             machine: _Track(
-                list(several),
-                [(moment_of(row["observed_at"]), row) for row in observations.get(machine, ())],
+                deque(several),
+                deque(
+                    (moment_of(row["observed_at"]), row) for row in observations.get(machine, ())
+                ),
             )
             for machine, several in judgements.items()
         }
         self._runs = runs
+        self._unknown = unknown_maturity(datetime.min.replace(tzinfo=UTC))
         self._asks_patience = any(name.startswith("patience.") for name in policy.names)
         self._waiting: dict[datetime, Waiting] = {}
         self._stops: list[ShadowStop] = []
@@ -270,7 +276,7 @@ class Shadow:
             attribution=known.attribution,
             phase=phase,
             maturity=replace(
-                unknown_maturity(at), verdict=known.verdict, score=known.score, runs=known.runs
+                self._unknown, as_of=at, verdict=known.verdict, score=known.score, runs=known.runs
             ),
             pause_usd=(
                 None

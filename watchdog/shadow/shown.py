@@ -327,6 +327,8 @@ def road_lines(report: ShadowReport, settings: Settings) -> Iterator[str]:
         " these would not have been made; every warning is taken as delivered at once."
     )
     yield "The road to acting:"
+    if not report.ready:
+        yield f"  policy {report.policy.name} has no rule that stops anything"
     for each in report.ready:
         yield f"  rule {each.rule}: {'ready' if each.ready else 'not yet'}: {each.why}"
     team = next((each for each in report.ready if each.team is not None), None)
@@ -349,7 +351,7 @@ def _rule_of(policy: Policy, ready: Ready) -> Rule | None:
 
 def rule_for_a_team(rule: Rule, team: Ready) -> str:
     """The rule as an entry of a policy file that holds for one team only."""
-    minutes = int(rule.grace.total_seconds() // 60)
+    minutes, seconds = divmod(int(rule.grace.total_seconds()), 60)
     return "\n".join(
         (
             f"- name: {rule.name}-first",
@@ -358,7 +360,7 @@ def rule_for_a_team(rule: Rule, team: Ready) -> str:
             f"    && ({' '.join(rule.when.split())})",
             f"  because: {clean_json(rule.because)}",
             f"  then: {rule.then.value}",
-            f"  grace: {minutes}m",
+            f"  grace: {rule.grace.total_seconds():.0f}s" if seconds else f"  grace: {minutes}m",
         )
     )
 
