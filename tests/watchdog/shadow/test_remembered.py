@@ -93,6 +93,14 @@ def test_a_start_again_and_a_keep_are_changes(ledger: Ledger) -> None:
     assert len({row["boot"] for row in ledger.rows("judgements", until=until)}) == 2
 
 
+def test_a_new_boot_has_a_row_of_its_own_though_all_is_as_before(ledger: Ledger) -> None:
+    one = machine(needs_setup=False)
+    pass_at(ledger, NOW + timedelta(hours=1), one)
+    again = replace(one, started_at=NOW + timedelta(minutes=65))
+    pass_at(ledger, NOW + timedelta(hours=1) + STEP, again)
+    assert len(judged(ledger)) == 2
+
+
 def test_what_is_kept_comes_back_as_it_was_known(ledger: Ledger) -> None:
     one = machine(tags={"spend-watchdog:workload": "llama", "spend-watchdog:owner": "ana"})
     at = NOW + timedelta(hours=3)

@@ -56,7 +56,7 @@ class Film:
     def shows(self, one: Machine, at: int, phase: Phase, **changes: Any) -> None:
         """How it is from that patrol on; `since` is the patrol at which the pause began."""
         since = changes.pop("since", at)
-        when = NOW + at * STEP
+        when, lag = NOW + at * STEP, changes.pop("lag", timedelta())
         told = Known(
             machine=one.id,
             boot=one.boot,
@@ -68,9 +68,9 @@ class Film:
                 coverage=1.0,
                 why=("GPU 0 at 0 %",),
                 source="cloudwatch:CWAgent",
-                measured_until=None if phase is Phase.UNKNOWN else when,
+                measured_until=None if phase is Phase.UNKNOWN else when - lag,
             ),
-            lag=timedelta(),
+            lag=lag,
             active_from=changes.pop("active_from", when if phase is Phase.ACTIVE else None),
             activity_s=3600.0,
             attribution=changes.pop("attribution", attribution()),
@@ -208,6 +208,22 @@ def test_a_group_is_stopped_as_one_or_not_at_all() -> None:
     assert not film.played(13).stops
     film.shows(b, 5, Phase.IDLE)
     assert {minutes(each)["at"] for each in film.played(20).stops} == {90}
+
+
+def test_who_was_warned_first_waits_for_the_rest_of_its_group() -> None:
+    film = Film()
+    a, b = machine("a", group="g"), machine("b", group="g")
+    film.shows(a, 0, Phase.IDLE)
+    film.shows(b, 3, Phase.IDLE)
+    stops = [minutes(each) for each in film.played(13).stops]
+    assert [(each["warned"], each["at"]) for each in stops] == [(20, 70), (50, 70)]
+
+
+def test_nothing_is_stopped_that_was_not_measured_since_its_warning() -> None:
+    film = Film()
+    film.shows(machine(), 0, Phase.IDLE, lag=timedelta(minutes=25))
+    (stop,) = film.played(13).stops
+    assert minutes(stop) == {"warned": 50, "at": 80, "ended": None}
 
 
 def test_one_patrol_stops_no_more_than_its_limit_the_dearest_first() -> None:
