@@ -233,6 +233,7 @@ def _as_ruled(case: Case, ruled: RuleDecision, company: Company, now: datetime) 
         vetoes=vetoes,
         rule=None if ruled.rule is None else ruled.rule.name,
         grace=_grace(ruled),
+        doubtful=ruled.doubtful,
     )
 
 

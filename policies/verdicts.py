@@ -180,6 +180,8 @@ class Decision:
     """The rule that decided; None where none did."""
     grace: timedelta = timedelta(0)
     """From the delivered warning to the stop, where a stop is wanted."""
+    doubtful: bool = False
+    """Something above the rule could not be told, so no more than a notification is wanted."""
 
 
 class Result(StrEnum):

@@ -11,15 +11,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
-from math import ceil
 from typing import TYPE_CHECKING
 
 from policies.engine import unmeasured_since
 from policies.facts import Gap, Machine, MachineState
 from policies.grids import cpu_measured, host_activity
 from policies.ladder import ENDS, EventKind, Move, Step, next_step
-from policies.rules import GpuClass, Limits
+from policies.rules import Limits
 from policies.verdicts import Decision, Outcome, Phase, Result, Veto, Wanted
 from policies.vetoes import Look, stale, vetoes_of
 from providers.base import Inventory, Looked, StopAnswer, Stops
@@ -38,6 +36,7 @@ from watchdog.keeps import Keep, keep_of, keeps_of
 from watchdog.ledger.incidents import IncidentLog, Kept, event_rows
 from watchdog.notice import Notice, claimed
 from watchdog.patrol_report import JudgedMachine
+from watchdog.stop_limits import StopBudget, hourly_usd
 
 if TYPE_CHECKING:
     from watchdog.ledger.store import Ledger
@@ -422,15 +421,16 @@ class Actor:
         for each, kept in due:
             ready[each.machine.group].append((each, kept))
         sizes = Counter(each.machine.group for each in running)
-        budget = _Budget(limits=self.limits, machines=len(running))
-        for group, members in sorted(ready.items(), key=lambda item: -_hourly(item[1])):
-            over = budget.against(members)
+        budget = StopBudget(limits=self.limits, machines=len(running))
+        dearest = sorted(ready.items(), key=lambda item: -hourly_usd(_machines(item[1])))
+        for group, members in dearest:
+            over = budget.against(_machines(members))
             if len(members) < sizes[group]:
                 self._vetoed(members, "group", "it waits for the other machines of its group")
             elif over is not None:
                 self._vetoed(members, "blast_radius", over)
             else:
-                budget.spend(members, self._stop_together(log, members))
+                budget.spend(_machines(members), self._stop_together(log, members))
 
     def _vetoed(self, members: Sequence[tuple[JudgedMachine, Kept]], name: str, why: str) -> None:
         for each, _ in members:
@@ -599,59 +599,11 @@ class _Plan:
         return self.step.move is Move.WARN and self.step.stop_at is not None
 
 
-@dataclass(slots=True, kw_only=True)
-class _Budget:
-    """What one patrol may still stop."""
-
-    limits: Limits
-    machines: int
-    """Those that run."""
-    stopped: int = 0
-    usd_per_hour: Decimal = Decimal(0)
-    by_class: Counter[str] = field(default_factory=Counter)
-    """How many of each class of GPUs."""
-
-    def against(self, members: Sequence[tuple[JudgedMachine, Kept]]) -> str | None:
-        """Why these would be too many; None: they are not."""
-        share = max(1, ceil(self.limits.stop_share * self.machines))
-        most = min(self.limits.stops_per_patrol, share)
-        if len(members) > most:
-            return f"its group has {len(members)} machines, and one patrol stops at most {most}"
-        if self.stopped + len(members) > most:
-            return f"this patrol stops at most {most} machines, and stops dearer ones"
-        if self.usd_per_hour + _hourly(members) > self.limits.stop_usd_per_hour:
-            return f"this patrol stops at most {self.limits.stop_usd_per_hour} USD an hour"
-        full = self._full_class(members)
-        if full is not None:
-            return f"this patrol stops at most {full.stops_per_patrol} {full.model}"
-        return None
-
-    def spend(self, members: Sequence[tuple[JudgedMachine, Kept]], stopped: int) -> None:
-        self.stopped += stopped
-        if stopped:
-            self.usd_per_hour += _hourly(members)
-            self.by_class += self._classes(members)
-
-    def _full_class(self, members: Sequence[tuple[JudgedMachine, Kept]]) -> GpuClass | None:
-        """A class of GPUs of which this patrol would stop too many; None: there is none."""
-        wanted = self.by_class + self._classes(members)
-        for each in self.limits.gpu_classes:
-            if each.stops_per_patrol is not None and wanted[each.model] > each.stops_per_patrol:
-                return each
-        return None
-
-    def _classes(self, members: Sequence[tuple[JudgedMachine, Kept]]) -> Counter[str]:
-        models = ([each.model for each in one.machine.accelerators] for one, _ in members)
-        found = (self.limits.class_of(several) for several in models)
-        return Counter(each.model for each in found if each is not None)
-
-
 def _progress(kept: Kept) -> tuple[bool, bool, int]:
     """Of several open incidents of a pause the one that came furthest is the one."""
     told = kept.incident
     return told.intended_at is not None, told.notified_at is not None, told.n
 
 
-def _hourly(members: Sequence[tuple[JudgedMachine, Kept]]) -> Decimal:
-    prices = (each.machine.price.hourly_usd or Decimal(0) for each, _ in members)
-    return sum(prices, Decimal(0))
+def _machines(members: Sequence[tuple[JudgedMachine, Kept]]) -> list[Machine]:
+    return [each.machine for each, _ in members]

@@ -21,6 +21,7 @@ from watchdog.frames import plain
 from watchdog.history import history_lines
 from watchdog.ledger.incidents import FOLDER as INCIDENTS
 from watchdog.ledger.incidents import IncidentLog, event_rows
+from watchdog.shadow.remembered import without_judgements
 from watchdog.verdict_changes import subject_of
 from watchdog.workload_spend import spent_told
 from watchdog.workload_table import trend_told
@@ -146,7 +147,7 @@ def _told(
     subject = None if workload is None else subject_of(workload.key)
     events = [
         row
-        for row in ledger.rows("events")
+        for row in without_judgements(ledger.rows("events"))
         if row["subject"] == subject or row["machine"] in resources
     ]
     key = None if workload is None else workload.key

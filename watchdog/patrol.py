@@ -52,6 +52,7 @@ from watchdog.recall import recalled
 from watchdog.regrets import Stop, of_workloads, stops_of, too_many
 from watchdog.remember import history_owed, remember, stopped_since, watermarks
 from watchdog.runs.episodes import Seen, tell_episodes
+from watchdog.shadow.remembered import judged_events
 from watchdog.spending import spending_of
 from watchdog.starts import with_starts
 from watchdog.storage import NOTHING_KEPT, Kept, keep_storage, mapped, storage_asked
@@ -163,6 +164,7 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
     _remember_conclusions(parts.ledger, accounted, kept, now)
     running = [attribution_at(each.attributions, now) for each in accounted if each.machine.running]
     spending = spending_of(parts.ledger, parts.policy, maturities, now)
+    keeps = keeps_of(parts.ledger)
     confusion = confusion_beside(
         running, ledger=parts.ledger, runs=memory.runs, maturities=maturities, now=now
     )
@@ -179,7 +181,7 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
         beside=Beside(
             advice=gathered.advice,
             measured_by=gathered.measured_by,
-            keeps=keeps_of(parts.ledger),
+            keeps=keeps,
             spending=spending,
             confusion=confusion,
             stopped_since=stopped_since(gathered.machines, memory.observations),
@@ -195,7 +197,8 @@ def patrol(parts: Parts, *, now: datetime, backfill: timedelta | None = None) ->
         mapping=parts.mapping,
         now=now,
     )
-    parts.ledger.append("events", finding_events(judged, now))
+    known = judged_events(parts.ledger, accounted, judged, keeps=keeps, now=now)
+    parts.ledger.append("events", [*finding_events(judged, now), *known])
     gaps = [*parts.unavailable, *gathered.gaps, *memory.gaps, *kept.gaps]
     gaps += _blind_mapping(parts, gathered)
     report = PatrolReport(

@@ -12,13 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from policies.facts import (
     READING_COLUMNS,
+    Accelerator,
     Attribution,
     Gap,
     Machine,
+    MachineState,
+    Price,
+    Purchase,
     Reading,
     Run,
     RunCause,
     RunOutcome,
+    StopTerms,
     Window,
     WorkloadKind,
 )
@@ -66,6 +71,45 @@ def machine_row(machine: Machine, observed_at: datetime) -> dict[str, object]:
         "operating_system": machine.operating_system,
         "controller": terms.controller,
     }
+
+
+def machine_from(row: Row) -> Machine:
+    """A machine of the table `machines`, as far as that tells. Of several kinds of GPU on it the
+    table has the names, and how many all of them are.
+    """
+    terms: Any = json.loads(str(row["stop_terms_json"] or "{}"))
+    lists = {name: tuple(terms.get(name, ())) for name in ("loses", "empties")}
+    values = {f.name: row[f.name] for f in fields(Machine) if f.name in row}
+    values |= {
+        "state": MachineState(str(row["state"] or "unknown")),
+        "purchase": Purchase(str(row["purchase"] or "unknown")),
+        "machine_type": str(row["machine_type"] or ""),
+        "group": row["machine_group"] or row["id"],
+        "accelerators": _accelerators(row),
+        "tags": json.loads(str(row["tags_json"] or "{}")),
+        "stop_terms": StopTerms(**({"can_stop": None, "why": "not known"} | terms | lists)),
+        "price": Price(
+            hourly_usd=row["hourly_usd"],  # type: ignore[arg-type]
+            basis=str(row["price_basis"] or "unknown"),
+            source=None if row["price_source"] is None else str(row["price_source"]),
+            as_of=None if row["price_as_of"] is None else str(row["price_as_of"]),
+            why=None if row["price_why"] is None else str(row["price_why"]),
+            saves_usd=row["saves_usd"],  # type: ignore[arg-type]
+            stopped_hourly_usd=row["stopped_hourly_usd"],  # type: ignore[arg-type]
+        ),
+    }
+    return Machine(**values)  # type: ignore[arg-type]
+
+
+def _accelerators(row: Row) -> tuple[Accelerator, ...]:
+    if row["gpu_model"] is None or row["gpus"] is None:
+        return ()
+    models = str(row["gpu_model"]).split(" + ")
+    counts = [int(str(row["gpus"])) - len(models) + 1, *[1] * (len(models) - 1)]
+    return tuple(
+        Accelerator(model=model, count=count, kind="gpu", manufacturer=None, memory_mib=None)
+        for model, count in zip(models, counts, strict=True)
+    )
 
 
 def changed(rows: Sequence[dict[str, object]], before: Iterable[Row]) -> list[dict[str, object]]:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from policies.facts import Attribution, Run, WorkloadKey
+from policies.facts import Attribution, Machine, Run, WorkloadKey
 from policies.patience import Patience, patience
 from policies.pauses import habits_of
-from policies.verdicts import QUIET, Phase, Verdict
+from policies.verdicts import QUIET, Phase, PhaseNow, Verdict
 from watchdog.timekeeping import Accounted
 
 
@@ -35,21 +35,32 @@ class Waiting:
     ) -> Patience | None:
         """None where it is not quiet, where nobody knows, and where dollars meet no price."""
         phase = each.timeline.now
+        lasted_s = 0.0 if phase.quiet_since is None else activity_s(each, phase.quiet_since)
+        return self.lasting(each.machine, phase, attribution.key, verdict, lasted_s)
+
+    def lasting(
+        self,
+        machine: Machine,
+        phase: PhaseNow,
+        key: WorkloadKey | None,
+        verdict: Verdict,
+        lasted_s: float,
+    ) -> Patience | None:
+        """The same of a pause that is known. `lasted_s`: how long the activity before it lasted."""
         minutes = phase.idle_minutes()
         if phase.phase not in QUIET or phase.quiet_since is None or minutes is None:
             return None
-        key = attribution.key
         return patience(
             self._habits.habits,
-            self._habits.before(key, phase.quiet_since, _activity_s(each, phase.quiet_since)),
+            self._habits.before(key, phase.quiet_since, lasted_s),
             quiet=timedelta(minutes=minutes),
             restart_cost=self._restart_cost,
-            hourly_usd=each.machine.price.hourly_usd,
+            hourly_usd=machine.price.hourly_usd,
             verdict=verdict,
         )
 
 
-def _activity_s(each: Accounted, quiet_since: datetime) -> float:
+def activity_s(each: Accounted, quiet_since: datetime) -> float:
     """How long the last activity before the pause lasted; 0 where none was seen."""
     active = [
         stretch

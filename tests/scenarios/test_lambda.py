@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from moto.ec2.models import ec2_backends
 
 from tests.fake_slack import CHANNEL_ID, TOKEN, FakeSlack
 from tests.lambda_function import lambda_function, missing
@@ -44,6 +45,8 @@ def aws(server: AwsServer, monkeypatch: pytest.MonkeyPatch) -> AwsServer:
     )
     (instance,) = launch(server.client("ec2"), "g5.xlarge")
     now = datetime.now(UTC)
+    started = ec2_backends[ACCOUNT]["us-east-1"].get_instance(instance)
+    started.launch_time = (now - timedelta(days=2)).replace(tzinfo=None)  # moto's are naive UTC
     for metric in ("nvidia_smi_utilization_gpu", "nvidia_smi_memory_used"):
         put_metric(
             server.client("cloudwatch"),

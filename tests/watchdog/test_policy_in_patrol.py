@@ -19,13 +19,13 @@ from tests.shelf import Shelf
 from tests.watchdog.alerts.reports import judged
 from tests.watchdog.ledger.facts import run as run_row
 from tests.watchdog.test_verdict_changes import Channel, ran
-from watchdog.actions import _Budget
 from watchdog.composition import parts_of
 from watchdog.ledger.incidents import IncidentLog, Kept
 from watchdog.ledger.store import Ledger
 from watchdog.patrol import Parts, patrol
 from watchdog.patrol_report import JudgedMachine, PatrolReport
 from watchdog.settings import Settings
+from watchdog.stop_limits import StopBudget
 
 RULES = """
 rules:
@@ -153,7 +153,7 @@ def test_of_each_class_one_patrol_stops_no_more_than_its_limit(
         stop_share=1.0,
         gpu_classes=(GpuClass(model="H100", stops_per_patrol=1), GpuClass(model="A10*")),
     )
-    budget = _Budget(limits=limits, machines=5)
+    budget = StopBudget(limits=limits, machines=5)
     against = []
     for one in (
         due(ledger, "b", "H100", "5"),
@@ -162,8 +162,8 @@ def test_of_each_class_one_patrol_stops_no_more_than_its_limit(
         due(ledger, "d", "A10G", "1"),
         due(ledger, "e", "T4", "1"),
     ):
-        against.append(budget.against([one]))
-        budget.spend([one], 0 if against[-1] else 1)
+        against.append(budget.against([one[0].machine]))
+        budget.spend([one[0].machine], 0 if against[-1] else 1)
     assert against == [None, "this patrol stops at most 1 H100", None, None, None]
 
 

@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "listen": "Answer what people press in Slack, over Socket Mode.",
     "record": "Run a command and record how it went, without an import in its code.",
     "runs": "Run histories: bring them in, list them, show one.",
+    "report": "What a policy would have stopped while patrols only observed.",
     "backtest": "Replay the judgement over a run history, and say how good it was.",
     "prices": "The prices in use, with their sources and dates.",
     "agent": "On a GPU machine: tell the ledger's inbox what its GPUs do.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -68,6 +68,13 @@ def show_frame(frame: pd.DataFrame, *, title: str, first: Sequence[str]) -> None
     target = unbounded_console()
     width = target.width if target.is_terminal else None
     target.print(as_table(frame, title=title, width=width, first=first))
+
+
+def show_tables(made: Callable[[int | None], Iterable[RenderableType]]) -> None:
+    """Tables that are told how wide they may be; None, in a pipe: as wide as they need."""
+    target = unbounded_console()
+    for each in made(target.width if target.is_terminal else None):
+        target.print(each)
 
 
 def clear() -> None:
