@@ -42,15 +42,6 @@ SOURCES = (
         leaves_out="other regions, requests and retrievals",
     ),
     Source(
-        id="azure-price-pages",
-        name="Azure price pages, as people quote them",
-        origin="azure.microsoft.com: managed disks pricing",
-        licence="figures only",
-        as_of="2026-10",
-        covers="Azure in eastus: tiers of premium and standard disks, snapshots",
-        leaves_out="other regions, other redundancy, bursts and requests",
-    ),
-    Source(
         id="cyclenerd-gcp",
         name="Google Cloud Pricing and Cost Calculator",
         origin="Cyclenerd/google-cloud-pricing-cost-calculator",
