@@ -203,7 +203,8 @@ def _now(
     intervals_before = earlier.quiet_measured_s / grid.period_s if pause.first == begin else 0.0
     seen = int(grid.measured[pause.first : last + 1].sum()) + intervals_before
     total = max(1.0, (newest - pause.counted_from).total_seconds() / grid.period_s)
-    return _phase_now(grid, phase, pause.since, min(1.0, seen / total), seen, newest)
+    found = _phase_now(grid, phase, pause.since, min(1.0, seen / total), seen, newest)
+    return replace(found, why=(*found.why, *pause.before))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +214,8 @@ class _Pause:
     since: datetime
     counted_from: datetime
     """From when what was not measured lowers its coverage: the end of the activity before it."""
+    before: tuple[str, ...] = ()
+    """What counted as activity last, in a sentence; empty where none was seen since the boot."""
 
 
 def _pause(
@@ -232,12 +235,24 @@ def _pause(
     boot = span.booted_at or span.started_at
     since = max(boot, _at(grid, first))
     if len(busy):
-        return _Pause(first=first, since=since, counted_from=max(boot, _at(grid, after)))
+        ended = max(boot, _at(grid, after))
+        before = _before(PHASES[grid.codes[after - 1]], ended)
+        return _Pause(first=first, since=since, counted_from=ended, before=before)
     if first == begin and earlier.last_active_at is not None:
         since = max(boot, min(since, earlier.last_active_at))
-    elif first == begin and earlier.seen_from is not None:
+        before = _before(None, earlier.last_active_at)
+        return _Pause(first=first, since=since, counted_from=since, before=before)
+    if first == begin and earlier.seen_from is not None:
         since = min(since, max(earlier.seen_from, boot + limits.setup))
     return _Pause(first=first, since=since, counted_from=since)
+
+
+def _before(phase: Phase | None, ended: datetime) -> tuple[str, ...]:
+    """`phase` None: the ledger remembers when, and not whether it computed or moved data."""
+    when = f"until {ended:%Y-%m-%d %H:%M} UTC"
+    if phase is Phase.SETUP:
+        return (f"it was being set up {when}",)
+    return (f"it last worked{'' if phase is None else f' ({phase.value})'} {when}",)
 
 
 def _at(grid: Grid, index: int) -> datetime:

@@ -510,7 +510,7 @@ class Actor:
         told = {**order, "why": answer.why}
         if result in DONE:
             done = self._write(log, claimed, EventKind.STOPPED, **told, result=result)
-            stage = Stage.STOPPED
+            stage = Stage.STOPPED if result is Result.STOPPED else Stage.REQUESTED
         elif result is Result.GONE:
             done, stage = self._write(log, claimed, EventKind.CLOSED, **told), Stage.OVER
         else:

@@ -172,6 +172,27 @@ def test_a_pause_reaches_back_to_the_activity_that_the_ledger_remembers() -> Non
     assert (now.idle_minutes(), now.coverage) == (2400.0, 1.0)
 
 
+def test_what_counted_as_activity_last_is_told_with_its_end() -> None:
+    end = NOW - timedelta(hours=2)
+    at = f"until {end:%Y-%m-%d %H:%M} UTC"
+    worked = judged(reading([97.0] * 12 + [0.0] * 24, memory_used_mib=FREE), host()).now
+    assert worked.why[-1] == f"it last worked (active) {at}"
+    loading = host(received_bytes=[9e8] * 12 + [0.0] * 24)
+    loaded = judged(reading([0.0] * 36, memory_used_mib=FREE), loading).now
+    assert loaded.why[-1] == f"it last worked (transfer) {at}"
+    boot = NOW - timedelta(hours=4)
+    fresh = judged(reading([0.0] * 36, memory_used_mib=FREE), host(), boot=boot).now
+    assert fresh.why[-1] == f"it was being set up {at}"
+    remembered = Earlier(seen_from=BOOT, first_active_at=BOOT, last_active_at=end)
+    quiet = reading([0.0] * 12, memory_used_mib=FREE[:12])
+    assert judged(quiet, earlier=remembered).now.why[-1] == f"it last worked {at}"
+
+
+def test_where_no_activity_was_seen_none_is_told() -> None:
+    now = judged(reading([0.0] * 36, memory_used_mib=FREE), host()).now
+    assert not any("until" in each for each in now.why)
+
+
 def test_a_pinned_gpu_at_near_idle_power_that_writes_nothing_is_hung() -> None:
     pinned = reading(
         [100.0] * 36,

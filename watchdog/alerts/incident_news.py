@@ -26,6 +26,8 @@ class Stage(StrEnum):
     TOLD = "told"
     WARNED = "warned"
     STOPPING = "stopping"
+    REQUESTED = "requested"
+    """The cloud took the stop; the machine was not seen stopped yet."""
     STOPPED = "stopped"
     NOT_STOPPED = "not_stopped"
     OVER = "over"
@@ -120,6 +122,7 @@ _HISTORY = {
     Stage.TOLD: "told",
     Stage.WARNED: "warned",
     Stage.STOPPING: "stopping it now",
+    Stage.REQUESTED: "asked to stop",
     Stage.STOPPED: "stopped",
     Stage.NOT_STOPPED: "not stopped",
     Stage.OVER: "over",
@@ -136,15 +139,17 @@ def _emptied(each: JudgedMachine, stage: Stage) -> tuple[str, ...]:
 
 def _ordered(name: str, stage: Stage, by: str | None) -> str | None:
     """A stop that a person ordered says nothing of work."""
-    if by is None or stage is not Stage.STOPPED:
+    if by is None or stage not in {Stage.STOPPED, Stage.REQUESTED}:
         return None
-    return f"{name} was stopped by order of {by}; its disks are kept"
+    verb = "was" if stage is Stage.STOPPED else "is being"
+    return f"{name} {verb} stopped by order of {by}; its disks are kept"
 
 
 def _headline(name: str, each: JudgedMachine, stage: Stage, stop_at: datetime | None) -> str:
     idle, phase = duration(each.idle_minutes), each.phase.phase
     told = {
         Stage.STOPPING: f"{name} is being stopped",
+        Stage.REQUESTED: f"{name} is being stopped after {idle} without work; its disks are kept",
         Stage.STOPPED: f"{name} was stopped after {idle} without work; its disks are kept",
         Stage.NOT_STOPPED: f"{name} could not be stopped",
         Stage.OVER: f"{name}: nothing to do any more",
