@@ -15,7 +15,7 @@ import pytest
 
 from policies.rules import load_policy
 from tests.moto_aws import AwsServer
-from tests.scenarios.acting_world import People, World
+from tests.scenarios.acting_world import People, World, start
 from tests.test_cli import Shell
 from watchdog.patrol import patrol
 from watchdog.shadow.report import ShadowReport, shadow_report
@@ -63,7 +63,8 @@ def world(server: AwsServer, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         for name, value in server.environment.items():
             patched.setenv(name, value)
         patched.delenv("AWS_PROFILE", raising=False)
-        made = World(server, people, tmp_path_factory.mktemp("shadow"), POLICY)
+        folder = tmp_path_factory.mktemp("shadow")
+        made = World(server, people, folder, POLICY, now=start() - WATCHED - HOUR)
         made.failed("lost-cause", 5, owner="ana")
         made.failed("lunch-work", 5, owner="bo")
         idle = [0.0]
