@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from providers.aws.errors import AnswerCut
+from providers.errors import AnswerCut
 
 SERVICE = "resourcegroupstaggingapi"
 NEEDS = "tag:GetResources"

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from policies.facts import Storage, StorageEra, utc
-from providers.aws.errors import AnswerCut
 from providers.aws.session import AwsSession
 from providers.aws.storage_prices import bucket_meters, totals_by_item, unpriced_sentence
+from providers.errors import AnswerCut
 
 NAMESPACE = "AWS/S3"
 METRIC = "BucketSizeBytes"

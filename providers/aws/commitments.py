@@ -14,12 +14,13 @@ from functools import partial
 from typing import Any
 
 from policies.facts import Gap, Scope, utc
-from providers.aws.errors import AnswerCut, gap_from, likeness
+from providers.aws.errors import gap_from, likeness
 from providers.aws.prices import LINUX
 from providers.aws.session import AwsSession
 from providers.aws.spot_prices import IN_VPC
 from providers.aws.times import moment
 from providers.base import Seen
+from providers.errors import AnswerCut
 from providers.price_facts import (
     Commitment,
     CommitmentAnswer,

@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import Any
 
 from policies.facts import Storage, StorageEra, StorageMeter, utc
-from providers.aws.errors import AnswerCut
 from providers.aws.storage_prices import (
     GIB,
     MAGNETIC,
@@ -18,6 +17,7 @@ from providers.aws.storage_prices import (
     unpriced_sentence,
     volume_meters,
 )
+from providers.errors import AnswerCut
 
 PAGE = 500
 SNAPSHOT_PAGE = 1000

@@ -20,27 +20,13 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from policies.facts import Gap, Scope
-
-
-class DeadlinePassed(Exception):  # noqa: N818 - a fact about time, told as a gap
-    """A scope took longer than it may; what was still missing is given up."""
-
-
-class AnswerCut(Exception):  # noqa: N818 - a fact about an answer, told as a gap
-    """An answer without the part that was asked for: cut off on its way, or not AWS's."""
-
+from providers.errors import NO_ANSWER_OF_THEIRS, AnswerCut, DeadlinePassed, gap_of
 
 AWS_ERRORS = (
     BotoCoreError,
     ClientError,
     ResponseParserError,
-    DeadlinePassed,
-    AnswerCut,
-    # An answer of another shape than AWS's breaks where it is read.
-    AttributeError,
-    KeyError,
-    TypeError,
-    ValueError,
+    *NO_ANSWER_OF_THEIRS,
 )
 """Everything that one call can raise and that is told as a gap."""
 
@@ -94,7 +80,6 @@ _CREDENTIALS = (
 _FORBIDDEN = 403
 _TOO_MANY = 429
 _SERVER_FAULT = 500
-_LONGEST = 300
 _SIGN_IN = "sign in again (`aws sso login`), renew the keys, or set this machine's clock right"
 _AGAIN = "the next patrol tries again"
 _PROXY = "is a proxy or another server in between (AWS_ENDPOINT_URL, HTTPS_PROXY)?"
@@ -104,13 +89,7 @@ _THROTTLED = "AWS throttled {needs}{tries} ({code}): patrol less often or raise 
 
 def gap_from(error: BaseException, scope: Scope, what: str, needs: str) -> Gap:
     """The gap that this error leaves. `needs` is the permission that the call takes."""
-    return Gap(
-        provider=scope.provider,
-        account=scope.account,
-        region=scope.region,
-        what=what,
-        why=_one_line(_why(error, scope, needs)),
-    )
+    return gap_of(scope, what, _why(error, scope, needs))
 
 
 def likeness(error: BaseException, scope: Scope) -> str:
@@ -196,8 +175,3 @@ def _status(error: ClientError) -> int | None:
 def _tries(error: ClientError) -> str:
     retries = error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0)
     return f", {retries + 1} times in a row" if retries else ""
-
-
-def _one_line(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"

@@ -11,8 +11,9 @@ from math import isfinite
 from typing import Any
 
 from policies.facts import Gap, Scope, Window
-from providers.aws.errors import AWS_ERRORS, AnswerCut, gap_from
+from providers.aws.errors import AWS_ERRORS, gap_from
 from providers.aws.session import AwsSession
+from providers.errors import AnswerCut
 
 QUERIES_PER_CALL = 500
 PAGES_AT_MOST = 1000

@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from policies.facts import Gap, Scope, Transition, Window, utc
-from providers.aws.errors import AWS_ERRORS, AnswerCut, gap_from
+from providers.aws.errors import AWS_ERRORS, gap_from
+from providers.errors import AnswerCut
 
 EVENTS = {
     "RunInstances": True,

@@ -18,7 +18,7 @@ from botocore.exceptions import EndpointConnectionError
 
 from policies.facts import Gap, Machine, Scope, utc
 from providers.aws import sagemaker_machines as facts_of
-from providers.aws.errors import AWS_ERRORS, AnswerCut, gap_from
+from providers.aws.errors import AWS_ERRORS, gap_from
 from providers.aws.instance_types import TypeFacts, fetch_types
 from providers.aws.inventory import InventoryReader, unknown_types
 from providers.aws.prices import NOTHING_MANAGED, ManagedPrices
@@ -26,6 +26,7 @@ from providers.aws.sagemaker_machines import Rented, machines_from
 from providers.aws.session import AwsSession
 from providers.aws.troubles import Trouble, gaps_of
 from providers.base import Seen
+from providers.errors import AnswerCut
 
 T = TypeVar("T")
 Raw = Mapping[str, Any]

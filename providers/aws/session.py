@@ -20,9 +20,10 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
 from providers.aws import metric_answers
-from providers.aws.errors import AWS_ERRORS, DeadlinePassed
+from providers.aws.errors import AWS_ERRORS
 from providers.aws.times import moment
 from providers.base import ProviderUnavailable
+from providers.errors import DeadlinePassed
 
 T = TypeVar("T")
 

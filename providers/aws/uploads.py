@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from policies.facts import utc
-from providers.aws.errors import AnswerCut
+from providers.errors import AnswerCut
 
 PAGES_AT_MOST = 100
 A_DAY = timedelta(days=1)

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from policies.facts import Gap, Machine, Reading, Scope, Window
-from providers.aws.errors import AWS_ERRORS, AnswerCut, gap_from
+from providers.aws.errors import AWS_ERRORS, gap_from
 from providers.aws.series import (
     FAILED,
     GPU_METRIC,
@@ -29,6 +29,7 @@ from providers.aws.series import (
     sources_of,
 )
 from providers.aws.session import AwsSession
+from providers.errors import AnswerCut
 
 QUERIES_PER_CALL = 500
 POINTS_PER_CALL = 100_800

@@ -15,31 +15,16 @@ from azure.core.exceptions import (
 from azure.identity import CredentialUnavailableError
 
 from policies.facts import Gap, Scope
-
-
-class DeadlinePassed(Exception):  # noqa: N818 - a fact about time, told as a gap
-    """A question took longer than it may; what was still missing is given up."""
-
-
-class AnswerCut(Exception):  # noqa: N818 - a fact about an answer, told as a gap
-    """An answer without the part that was asked for: cut off on its way, or not Azure's."""
-
+from providers.errors import NO_ANSWER_OF_THEIRS, AnswerCut, DeadlinePassed, gap_of, one_line
 
 AZURE_ERRORS = (
     AzureError,
-    DeadlinePassed,
-    AnswerCut,
-    # An answer of another shape than Azure's breaks where it is read.
-    AttributeError,
-    KeyError,
-    TypeError,
-    ValueError,
+    *NO_ANSWER_OF_THEIRS,
 )
 """Everything that one call can raise and that is told as a gap."""
 
 BAD_REQUEST, UNAUTHORISED, FORBIDDEN, NOT_FOUND, CONFLICT = 400, 401, 403, 404, 409
 TOO_MANY, SERVER_FAULT = 429, 500
-_LONGEST = 300
 _SIGN_IN = "sign in again (`az login`), renew the secret, or set this machine's clock right"
 _AGAIN = "the next patrol tries again"
 _NO_CREDENTIALS = (
@@ -72,19 +57,13 @@ _BY_KIND: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
 
 def gap_from(error: BaseException, scope: Scope, what: str, needs: str) -> Gap:
     """The gap that this error leaves. `needs` is the permission that the call takes."""
-    return Gap(
-        provider=scope.provider,
-        account=scope.account,
-        region=scope.region,
-        what=what,
-        why=why_of(error, needs),
-    )
+    return gap_of(scope, what, why_of(error, needs))
 
 
 def why_of(error: BaseException, needs: str) -> str:
     """One line for people."""
     told = {"needs": needs, "error": error, "kind": type(error).__name__, "code": code_of(error)}
-    return _one_line(_template(error).format_map(told))
+    return one_line(_template(error).format_map(told))
 
 
 def status_of(error: BaseException) -> int | None:
@@ -131,8 +110,3 @@ def _code_in_body(error: HttpResponseError) -> str | None:
         return str(body["error"]["code"])
     except (AttributeError, KeyError, TypeError, ValueError, AzureError):
         return None
-
-
-def _one_line(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"

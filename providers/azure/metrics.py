@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from policies.facts import Window
-from providers.azure.errors import AnswerCut
 from providers.azure.session import AzureSession
+from providers.errors import AnswerCut
 
 RESOURCES = 50
 """Resources that one batch may name."""

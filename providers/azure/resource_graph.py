@@ -11,9 +11,10 @@ from typing import Any
 
 from azure.mgmt.resourcegraph.models import QueryRequest, QueryRequestOptions
 
-from providers.azure.errors import AnswerCut, is_of_one_part
+from providers.azure.errors import is_of_one_part
 from providers.azure.session import PAGES_AT_MOST, AzureSession
 from providers.chunks import chunks
+from providers.errors import AnswerCut
 
 ROWS = 1000
 """Rows that one page holds at most."""

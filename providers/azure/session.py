@@ -40,7 +40,8 @@ from azure.mgmt.resourcegraph import ResourceGraphClient
 from azure.monitor.querymetrics import MetricsClient
 
 from providers.azure.credentials import open_credentials
-from providers.azure.errors import AZURE_ERRORS, UNAUTHORISED, AnswerCut, DeadlinePassed
+from providers.azure.errors import AZURE_ERRORS, UNAUTHORISED
+from providers.errors import AnswerCut, DeadlinePassed
 
 T = TypeVar("T")
 K = TypeVar("K")

@@ -20,7 +20,6 @@ from providers.azure.errors import (
     CONFLICT,
     FORBIDDEN,
     NOT_FOUND,
-    AnswerCut,
     code_of,
     gap_from,
     status_of,
@@ -30,6 +29,7 @@ from providers.azure.machines import changed_at, machine_from, resource_id_of, s
 from providers.azure.session import AzureSession, seconds_of
 from providers.azure.usage import UsageReader
 from providers.base import Looked, StopAnswer
+from providers.errors import AnswerCut
 
 PERIOD_S = 300
 LOOK_BACK = timedelta(minutes=30)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from policies.facts import Storage, StorageEra, Window
-from providers.gcp.errors import AnswerCut
+from providers.errors import AnswerCut
 from providers.gcp.machines import moment
 from providers.gcp.series import value_of
 from providers.gcp.session import PAGES_AT_MOST, GcpSession

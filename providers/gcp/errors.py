@@ -18,15 +18,7 @@ from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
 from google.protobuf.json_format import ParseError
 
 from policies.facts import Gap, Scope
-
-
-class DeadlinePassed(Exception):  # noqa: N818 - a fact about time, told as a gap
-    """A scope took longer than it may; what was still missing is given up."""
-
-
-class AnswerCut(Exception):  # noqa: N818 - a fact about an answer, told as a gap
-    """An answer without the part that was asked for: cut off on its way, or not Google's."""
-
+from providers.errors import NO_ANSWER_OF_THEIRS, AnswerCut, DeadlinePassed, gap_of
 
 GCP_ERRORS = (
     GoogleAPICallError,
@@ -34,20 +26,13 @@ GCP_ERRORS = (
     RetryError,
     requests.RequestException,
     ParseError,
-    DeadlinePassed,
-    AnswerCut,
-    # An answer of another shape than Google's breaks where it is read.
-    AttributeError,
-    KeyError,
-    TypeError,
-    ValueError,
+    *NO_ANSWER_OF_THEIRS,
 )
 """Everything that one call can raise and that is told as a gap."""
 
 RATE_LIMITS = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED"})
 DISABLED = frozenset({"accessNotConfigured", "SERVICE_DISABLED"})
 
-_LONGEST = 300
 _AGAIN = "the next patrol tries again"
 _SIGN_IN = (
     "sign in again (`gcloud auth application-default login`), renew the key, or set this"
@@ -59,13 +44,7 @@ _THROTTLED = "Google throttled {needs}: patrol less often or raise the quota"
 
 def gap_from(error: BaseException, scope: Scope, what: str, needs: str) -> Gap:
     """The gap that this error leaves. `needs` is the permission that the call takes."""
-    return Gap(
-        provider=scope.provider,
-        account=scope.account,
-        region=scope.region,
-        what=what,
-        why=one_line(_why(root(error), scope, needs)),
-    )
+    return gap_of(scope, what, _why(root(error), scope, needs))
 
 
 def likeness(error: BaseException) -> str:
@@ -160,8 +139,3 @@ def _why(error: BaseException, scope: Scope, needs: str) -> str:
         "code": error.code if isinstance(error, GoogleAPICallError) else None,
     }
     return _told(error).format_map(told)
-
-
-def one_line(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"

@@ -9,8 +9,9 @@ from typing import Any
 
 from policies.facts import Gap, Machine, Scope
 from providers.base import Seen
+from providers.errors import one_line
 from providers.gcp import tpus
-from providers.gcp.errors import GCP_ERRORS, gap_from, is_disabled, is_missing, one_line
+from providers.gcp.errors import GCP_ERRORS, gap_from, is_disabled, is_missing
 from providers.gcp.instance_types import (
     TypeFacts,
     may_carry,

@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from policies.facts import Gap, Scope, Transition, Window
-from providers.gcp.errors import AnswerCut, gap_from
+from providers.errors import AnswerCut
+from providers.gcp.errors import gap_from
 from providers.gcp.listing import region_of, tail
 from providers.gcp.machines import moment
 from providers.gcp.session import GcpSession

@@ -8,7 +8,8 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
-from providers.gcp.errors import GCP_ERRORS, AnswerCut
+from providers.errors import AnswerCut
+from providers.gcp.errors import GCP_ERRORS
 from providers.gcp.session import PAGES_AT_MOST, GcpSession
 
 PAGE = 500

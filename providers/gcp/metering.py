@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 
-from providers.gcp.errors import DeadlinePassed
+from providers.errors import DeadlinePassed
 
 USD_PER_SERIES = Decimal("0.0000005")
 """0.50 USD per million time series returned, since October 2025 (Cloud Monitoring price list). The

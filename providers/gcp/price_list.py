@@ -10,7 +10,8 @@ from typing import Any
 from policies.facts import Gap, Scope
 from providers.base import Seen
 from providers.catalog import offers
-from providers.gcp.errors import GCP_ERRORS, AnswerCut, gap_from
+from providers.errors import AnswerCut
+from providers.gcp.errors import GCP_ERRORS, gap_from
 from providers.gcp.instance_types import vcpus_of
 from providers.gcp.prices import COVERED_BY_LIST, HOURS_A_MONTH, LINUX, shape_of
 from providers.gcp.session import GcpSession

@@ -23,15 +23,8 @@ from google.auth.transport.requests import AuthorizedSession
 
 from policies.facts import Gap, Scope
 from providers.base import ProviderUnavailable
-from providers.gcp.errors import (
-    GCP_ERRORS,
-    AnswerCut,
-    DeadlinePassed,
-    gap_from,
-    is_disabled,
-    is_missing,
-    is_passing,
-)
+from providers.errors import AnswerCut, DeadlinePassed
+from providers.gcp.errors import GCP_ERRORS, gap_from, is_disabled, is_missing, is_passing
 from providers.gcp.metering import DEADLINE, Meter, MeteredAdapter, metered_channel
 from providers.identity import cloud_of
 

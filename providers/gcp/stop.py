@@ -13,7 +13,8 @@ from google.api_core.exceptions import BadRequest
 
 from policies.facts import Gap, Machine, MachineState, Scope, Window
 from providers.base import Looked, StopAnswer
-from providers.gcp.errors import GCP_ERRORS, gap_from, is_denied, is_missing, one_line
+from providers.errors import one_line
+from providers.gcp.errors import GCP_ERRORS, gap_from, is_denied, is_missing
 from providers.gcp.inventory import InventoryReader
 from providers.gcp.session import GcpSession
 from providers.gcp.tpus import is_tpu

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 from policies.facts import Gap, Scope, Storage
 from providers.base import Seen, StorageAsked
+from providers.errors import AnswerCut
 from providers.gcp import buckets, disks
-from providers.gcp.errors import GCP_ERRORS, AnswerCut, gap_from, is_disabled, likeness
+from providers.gcp.errors import GCP_ERRORS, gap_from, is_disabled, likeness
 from providers.gcp.inventory import InventoryReader
 from providers.gcp.listing import PAGE, Listing, aggregated, as_json
 from providers.gcp.session import PAGES_AT_MOST, GcpSession

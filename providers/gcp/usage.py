@@ -13,7 +13,8 @@ from typing import Any
 from google.api_core.exceptions import NotFound
 
 from policies.facts import Gap, Machine, Reading, Scope, Window
-from providers.gcp.errors import GCP_ERRORS, AnswerCut, gap_from
+from providers.errors import AnswerCut
+from providers.gcp.errors import GCP_ERRORS, gap_from
 from providers.gcp.series import (
     AGENT_METERS,
     COARSE_S,

@@ -12,7 +12,8 @@ from botocore.exceptions import (
 )
 
 from policies.facts import Scope
-from providers.aws.errors import AnswerCut, DeadlinePassed, gap_from, is_unusable_credentials
+from providers.aws.errors import gap_from, is_unusable_credentials
+from providers.errors import AnswerCut, DeadlinePassed
 
 SCOPE = Scope(provider="aws", account="123456789012", region="eu-west-1")
 

@@ -12,10 +12,10 @@ import boto3
 import pytest
 
 from providers.aws.adapter import AwsProvider
-from providers.aws.errors import DeadlinePassed
 from providers.aws.session import AwsSession, Limits
 from providers.aws.times import moment
 from providers.base import ProviderUnavailable
+from providers.errors import DeadlinePassed
 from tests.moto_aws import AwsServer
 from tests.providers.aws.quick import QUICK
 
