@@ -6,22 +6,11 @@ stopped; an Auto Scaling group replaces a stopped member at once.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
+from providers.launchers import DSTACK, Controller, Tags, Together, first_of, group_named
+
 GROUP_TAG = "spend-watchdog:group"
-
-Tags = Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Together:
-    """Machines that share the values of these tags live and die together."""
-
-    kind: str
-    names: tuple[tuple[str, ...], ...]
-    """Parts of the name, each by the first of its tags that is there. The last part must be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +25,6 @@ class Replacer:
     """The value that the tag must have; None: any."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Controller:
-    name: str
-    advice: str
-
-
 _CLUSTER = ("eks:cluster-name", "aws:eks:cluster-name", "eks:eks-cluster-name")
 _ASG = "aws:autoscaling:groupName"
 _BATCH = "aws:batch:compute-environment"
@@ -54,7 +37,7 @@ GROUPS = (
     Together("parallelcluster", (("parallelcluster:cluster-name",),)),
     Together("skypilot", (("skypilot-cluster-name",),)),
     Together("ray", (("ray-cluster-name",),)),
-    Together("dstack", (("dstack_project",), ("dstack_name",))),
+    DSTACK,
     Together("asg", ((_ASG,),)),
     Together("fleet", (("aws:ec2:fleet-id", "aws:ec2spot:fleet-request-id"),)),
     Together("emr", (("aws:elasticmapreduce:job-flow-id",),)),
@@ -114,10 +97,9 @@ def group_of(tags: Tags, *, scope: str, alone: str) -> str:
     own = tags.get(GROUP_TAG)
     if own:
         return f"{scope}:tag/{own}"
-    for row in GROUPS:
-        name = _name(row, tags)
-        if name is not None:
-            return f"{scope}:{row.kind}/{name}"
+    named = group_named(GROUPS, tags)
+    if named is not None:
+        return f"{scope}:{named}"
     return alone
 
 
@@ -126,7 +108,7 @@ def controller_of(tags: Tags, operator: str | None) -> Controller | None:
     for row in REPLACERS:
         name = tags.get(row.tag)
         if name and row.only in {None, name}:
-            told = {"name": name, "cluster": _first(_CLUSTER, tags) or "its cluster"}
+            told = {"name": name, "cluster": first_of(_CLUSTER, tags) or "its cluster"}
             return Controller(name=row.controller.format(**told), advice=row.advice.format(**told))
     if operator is None:
         return None
@@ -136,17 +118,3 @@ def controller_of(tags: Tags, operator: str | None) -> Controller | None:
 def in_fleet(tags: Tags) -> bool:
     """Whether an EC2 or Spot Fleet launched it: a fleet's spot machines cannot be stopped."""
     return "aws:ec2:fleet-id" in tags or "aws:ec2spot:fleet-request-id" in tags
-
-
-def _name(row: Together, tags: Tags) -> str | None:
-    values = [_first(keys, tags) for keys in row.names]
-    if values[-1] is None or (row.kind == "dstack" and values[0] is None):
-        return None
-    if row.kind == "dstack":
-        # dstack numbers the machines of one fleet or run: train-0, train-1.
-        values[-1] = re.sub(r"(-\d+)+$", "", values[-1])
-    return "/".join(value for value in values if value)
-
-
-def _first(keys: tuple[str, ...], tags: Tags) -> str | None:
-    return next((tags[key] for key in keys if tags.get(key)), None)

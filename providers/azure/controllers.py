@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from providers.launchers import DSTACK, Controller, Together, group_named
 
 GROUP_TAG = "spend-watchdog:group"
 
-Tags = Mapping[str, str]
 Raw = Mapping[str, Any]
 
 AKS_POOL = "aks-managed-poolName"
@@ -20,50 +20,31 @@ AKS_CLUSTER = "aks-managed-cluster-name"
 _SCALE_SET = re.compile(
     r"/providers/Microsoft\.Compute/virtualMachineScaleSets/(?P<name>[^/]+)", re.IGNORECASE
 )
-_NUMBERS = re.compile(r"(-\d+)+$")
-
-
-@dataclass(frozen=True, slots=True)
-class Together:
-    """VMs that share the values of these tags live and die together. All tags must be there."""
-
-    kind: str
-    tags: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Controller:
-    name: str
-    advice: str
 
 
 GROUPS = (
-    Together("aks", (AKS_CLUSTER, AKS_POOL)),
-    Together("aks", (AKS_CLUSTER,)),
-    Together("databricks", ("Vendor", "ClusterId")),
-    Together("cyclecloud", ("CycleCloudCluster",)),
-    Together("cyclecloud", ("ClusterId", "ClusterName")),
-    Together("slurm", ("slurm-cluster-name",)),
-    Together("skypilot", ("skypilot-cluster-name",)),
-    Together("ray", ("ray-cluster-name",)),
-    Together("dstack", ("dstack_project", "dstack_name")),
+    Together("aks", ((AKS_CLUSTER,), (AKS_POOL,)), whole=True),
+    Together("aks", ((AKS_CLUSTER,),)),
+    Together("databricks", (("Vendor",), ("ClusterId",)), whole=True),
+    Together("cyclecloud", (("CycleCloudCluster",),)),
+    Together("cyclecloud", (("ClusterId",), ("ClusterName",)), whole=True),
+    Together("slurm", (("slurm-cluster-name",),)),
+    Together("skypilot", (("skypilot-cluster-name",),)),
+    Together("ray", (("ray-cluster-name",),)),
+    DSTACK,
 )
 """The first row that fits names the group: special before general."""
 
 
 def group_of(raw: Raw, *, scope: str, alone: str) -> str:
     """The VM's group: `azure:SUBSCRIPTION:eastus:vmss/train`. `alone`: its own id."""
-    tags: Tags = tags_of(raw)
+    tags = tags_of(raw)
     own = tags.get(GROUP_TAG)
     if own:
         return f"{scope}:tag/{own}"
-    for row in GROUPS:
-        values = [tags.get(tag) or "" for tag in row.tags]
-        if all(values):
-            if row.kind == "dstack":
-                # dstack numbers the machines of one fleet or run: train-0, train-1.
-                values[-1] = _NUMBERS.sub("", values[-1])
-            return f"{scope}:{row.kind}/{'/'.join(values)}"
+    named = group_named(GROUPS, tags)
+    if named is not None:
+        return f"{scope}:{named}"
     scale_set = scale_set_of(raw)
     return alone if scale_set is None else f"{scope}:vmss/{scale_set}"
 

@@ -7,23 +7,13 @@ stopped; a managed instance group repairs a stopped member at once.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
+
+from providers.launchers import DSTACK, Controller, Tags, Together, group_named
 
 GROUP_LABEL = "spend-watchdog-group"
 CREATED_BY = re.compile(r"instanceGroupManagers/([^/]+)$")
 """In the metadata `created-by` of a member: `projects/1/zones/z/instanceGroupManagers/NAME`."""
-
-Labels = Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Together:
-    """Machines that share the values of these labels live and die together."""
-
-    kind: str
-    names: tuple[tuple[str, ...], ...]
-    """Parts of the name, each by the first of its labels that is there. The last part must be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +28,6 @@ class Replacer:
     """The values that the label must have; None: any."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Controller:
-    name: str
-    advice: str
-
-
 _CLUSTER = ("goog-k8s-cluster-name",)
 _POOL = "goog-k8s-node-pool-name"
 
@@ -54,7 +38,7 @@ GROUPS = (
     Together("batch", (("batch-job-id", "goog-batch-job-name", "goog-batch-job-uid"),)),
     Together("skypilot", (("skypilot-cluster-name",),)),
     Together("ray", (("ray-cluster-name",),)),
-    Together("dstack", (("dstack_project",), ("dstack_name",))),
+    DSTACK,
     Together("slurm", (("slurm_cluster_name", "slurm-cluster-name"),)),
 )
 """The first row that fits names the group: special before general."""
@@ -95,20 +79,19 @@ REPLACERS = (
 """The first row that fits is told: special before general."""
 
 
-def group_of(labels: Labels, created_by: str | None, *, scope: str, alone: str) -> str:
+def group_of(labels: Tags, created_by: str | None, *, scope: str, alone: str) -> str:
     """The machine's group: `gcp:my-project:us-central1:skypilot/train`. `alone`: its own id."""
     own = labels.get(GROUP_LABEL)
     if own:
         return f"{scope}:label/{own}"
-    for row in GROUPS:
-        name = _name(row, labels)
-        if name is not None:
-            return f"{scope}:{row.kind}/{name}"
+    named = group_named(GROUPS, labels)
+    if named is not None:
+        return f"{scope}:{named}"
     manager = group_manager(created_by)
     return alone if manager is None else f"{scope}:mig/{manager}"
 
 
-def controller_of(labels: Labels, created_by: str | None) -> Controller | None:
+def controller_of(labels: Tags, created_by: str | None) -> Controller | None:
     """Who would replace the machine. `created_by`: the value of that key of its metadata."""
     cluster = labels.get("goog-k8s-cluster-name") or labels.get("slurm_cluster_name")
     for row in REPLACERS:
@@ -128,13 +111,3 @@ def controller_of(labels: Labels, created_by: str | None) -> Controller | None:
 def group_manager(created_by: str | None) -> str | None:
     match = CREATED_BY.search(created_by or "")
     return None if match is None else match[1]
-
-
-def _name(row: Together, labels: Labels) -> str | None:
-    values = [next((labels[key] for key in keys if labels.get(key)), None) for keys in row.names]
-    if values[-1] is None or (row.kind == "dstack" and values[0] is None):
-        return None
-    if row.kind == "dstack":
-        # dstack numbers the machines of one fleet or run: train-0, train-1.
-        values[-1] = re.sub(r"(-\d+)+$", "", values[-1])
-    return "/".join(value for value in values if value)
