@@ -157,7 +157,12 @@ class Price:
     """What the machine goes on costing while stopped (its disks and addresses), where known."""
 
 
-UNPRICED = Price(hourly_usd=None, basis="unknown", source=None, as_of=None, why="not priced yet")
+def unpriced(why: str) -> Price:
+    """Nobody could price it."""
+    return Price(hourly_usd=None, basis="unknown", source=None, as_of=None, why=why)
+
+
+UNPRICED = unpriced("not priced yet")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

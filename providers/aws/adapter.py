@@ -31,7 +31,7 @@ from providers.aws.keep_tags import write_keep
 from providers.aws.lifecycle import ATTEMPTS, NEEDS, WHAT, RegionHistory, region_history
 from providers.aws.permissions import read_only_policy
 from providers.aws.price_list import read_prices
-from providers.aws.prices import managed_prices, price_list, price_of, stopped_hourly_usd
+from providers.aws.prices import managed_prices, price_list, price_of
 from providers.aws.probes import probes
 from providers.aws.sagemaker import SageMakerReader
 from providers.aws.sagemaker_machines import is_sagemaker
@@ -40,9 +40,11 @@ from providers.aws.session import AwsSession, Limits
 from providers.aws.spot_prices import market_of, read_history
 from providers.aws.stop import InstanceStopper
 from providers.aws.storage import StorageReader
+from providers.aws.storage_prices import address_meter
 from providers.aws.usage import HOW_TO_MEASURE, UsageReader
 from providers.base import Looked, Probe, Seen, StopAnswer, StorageAsked, Unread
 from providers.egress import EgressCounter
+from providers.machine_prices import stopped_hourly_usd
 from providers.price_facts import (
     CommitmentAnswer,
     CommitmentQuestion,
@@ -204,7 +206,9 @@ class AwsProvider:
         return read_commitments(self._session, asked)
 
     def stopped_hourly_usd(self, machine: Machine, storage: Sequence[Storage]) -> Decimal | None:
-        return stopped_hourly_usd(machine, storage, self._storage.addresses_of[machine.id])
+        addresses = self._storage.addresses_of[machine.id]
+        month_usd = address_meter(machine.region).month_usd
+        return stopped_hourly_usd(machine, storage, [month_usd] * addresses)
 
     def api_calls(self) -> Mapping[str, int]:
         return self._session.meter.calls()

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from decimal import Decimal
 from types import MappingProxyType
 from typing import TypeAlias
 
-from policies.facts import Machine, Price, Purchase, Storage
-from providers.aws.storage_prices import address_meter
+from policies.facts import Machine, Price, Purchase, unpriced
 from providers.catalog import offers
+from providers.machine_prices import from_list, with_saving
 from providers.price_facts import ListPrice
 
 LINUX = "Linux/UNIX"
-HOURS_A_MONTH = 730
 COVERED_BY_LIST = "without discounts, disks, addresses and traffic"
 
 PriceList: TypeAlias = Mapping[tuple[str, str, str], ListPrice]
@@ -50,15 +47,15 @@ def managed_price_of(machine: Machine, component: str, listed: ManagedPrices) ->
     The list writes its words with hyphens, blanks and capitals of its own; several of one
     beginning (Studio has one an application) are a price only where they are one price.
     """
-    return _with_saving(machine, _managed(machine, component, listed))
+    return with_saving(machine, _managed(machine, component, listed))
 
 
 def _managed(machine: Machine, component: str, listed: ManagedPrices) -> Price:
     why = _no_list_price(machine, "default")
     if why is not None:
-        return _unknown(why)
+        return unpriced(why)
     if machine.purchase is Purchase.SPOT:
-        return _unknown("nobody publishes the prices of SageMaker's spot machines")
+        return unpriced("nobody publishes the prices of SageMaker's spot machines")
     what = f"{machine.machine_type} for {component} in {machine.region}"
     told = [
         each
@@ -66,11 +63,11 @@ def _managed(machine: Machine, component: str, listed: ManagedPrices) -> Price:
         if _letters(each.component).startswith(component)
     ]
     if not told:
-        return _unknown(f"no list price of {what}: `spend-watchdog prices refresh` asks AWS for it")
+        return unpriced(f"no list price of {what}: `spend-watchdog prices refresh` asks AWS for it")
     first, *others = told
     if any(each.hourly_usd != first.hourly_usd for each in others):
-        return _unknown(f"AWS lists {what} at several prices")
-    return _from_list(first)
+        return unpriced(f"AWS lists {what} at several prices")
+    return from_list(first, COVERED_BY_LIST)
 
 
 def _letters(text: str | None) -> str:
@@ -85,52 +82,23 @@ def price_of(
     `listed`: prices that AWS told; they go before those of the offline catalogue, which knows Linux
     only. Both are of shared hardware; anything else is not guessed from them.
     """
-    return _with_saving(machine, _found(machine, tenancy, listed))
-
-
-def stopped_hourly_usd(
-    machine: Machine, storage: Sequence[Storage], addresses: int
-) -> Decimal | None:
-    """An hour of its disks and elastic addresses, a month being 730 hours; None where unknown.
-
-    `storage`: everything that was seen attached to it. An address that is no elastic one is given
-    back when the machine stops.
-    """
-    months = [each.monthly_cost_usd for each in storage if each.kind == "volume"]
-    months += [address_meter(machine.region).month_usd] * addresses
-    known = [usd for usd in months if usd is not None]
-    return sum(known, Decimal(0)) / HOURS_A_MONTH if len(known) == len(months) else None
+    return with_saving(machine, _found(machine, tenancy, listed))
 
 
 def _found(machine: Machine, tenancy: str, listed: PriceList) -> Price:
     why = _no_list_price(machine, tenancy)
     if why is not None:
-        return _unknown(why)
+        return unpriced(why)
     if machine.purchase is Purchase.SPOT:
-        return _unknown(f"no spot price is known of {machine.machine_type} in {machine.zone}")
+        return unpriced(f"no spot price is known of {machine.machine_type} in {machine.zone}")
     system = machine.operating_system or LINUX
     told = listed.get((machine.region, machine.machine_type, system))
     if told is not None:
-        return _from_list(told)
+        return from_list(told, COVERED_BY_LIST)
     if system != LINUX:
-        return _unknown(f"{system} costs more than the Linux list price, which is known")
+        return unpriced(f"{system} costs more than the Linux list price, which is known")
     # A capacity reservation is billed at the on-demand rate, used or not.
     return offers.hourly_price("aws", machine.region, machine.machine_type, Purchase.ON_DEMAND)
-
-
-def _with_saving(machine: Machine, price: Price) -> Price:
-    paid_anyway = machine.stop_terms.prepaid is not None
-    return replace(price, saves_usd=Decimal(0) if paid_anyway else price.hourly_usd)
-
-
-def _from_list(told: ListPrice) -> Price:
-    return Price(
-        hourly_usd=told.hourly_usd,
-        basis="unknown" if told.hourly_usd is None else "list",
-        source=told.source,
-        as_of=told.as_of,
-        why=told.why or COVERED_BY_LIST,
-    )
 
 
 def _no_list_price(machine: Machine, tenancy: str) -> str | None:
@@ -143,7 +111,3 @@ def _no_list_price(machine: Machine, tenancy: str) -> str | None:
     if tenancy != "default":
         return f"tenancy {tenancy!r} is not billed at the list price of shared hardware"
     return None
-
-
-def _unknown(why: str) -> Price:
-    return Price(hourly_usd=None, basis="unknown", source=None, as_of=None, why=why)

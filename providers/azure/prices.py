@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from decimal import Decimal
 from types import MappingProxyType
 from typing import TypeAlias
 
-from policies.facts import Machine, Price, Purchase
+from policies.facts import Machine, Price, Purchase, unpriced
 from providers.catalog import offers
+from providers.machine_prices import from_list, with_saving
 from providers.price_facts import ListPrice
 
 LINUX = "Linux/UNIX"
@@ -38,34 +37,22 @@ def price_of(machine: Machine, listed: PriceList = NOTHING_LISTED) -> Price:
     `listed`: prices that Azure told; they go before those of the offline catalogue, which knows
     Linux only.
     """
-    found = _found(machine, listed)
-    paid_anyway = machine.stop_terms.prepaid is not None
-    return replace(found, saves_usd=Decimal(0) if paid_anyway else found.hourly_usd)
+    return with_saving(machine, _found(machine, listed))
 
 
 def _found(machine: Machine, listed: PriceList) -> Price:
     if machine.purchase is Purchase.UNKNOWN:
-        return _unknown("how it was bought is not known")
+        return unpriced("how it was bought is not known")
     if (machine.stop_terms.prepaid or "").startswith("dedicated host"):
-        return _unknown("it runs on a dedicated host, and the host is what is billed")
+        return unpriced("it runs on a dedicated host, and the host is what is billed")
     system = machine.operating_system or LINUX
     spot = machine.purchase is Purchase.SPOT
     size = machine.machine_type.lower()
     told = listed.get((machine.region, size, system, SPOT if spot else None))
     if told is not None:
-        return Price(
-            hourly_usd=told.hourly_usd,
-            basis="unknown" if told.hourly_usd is None else "spot" if spot else "list",
-            source=told.source,
-            as_of=told.as_of,
-            why=told.why or COVERED_BY_LIST,
-        )
+        return from_list(told, COVERED_BY_LIST, "spot" if spot else "list")
     if system != LINUX:
-        return _unknown(f"{system} costs more than the Linux list price, which is known")
+        return unpriced(f"{system} costs more than the Linux list price, which is known")
     # A capacity reservation is billed at the on-demand rate, used or not.
     purchase = Purchase.SPOT if spot else Purchase.ON_DEMAND
     return offers.hourly_price("azure", machine.region, machine.machine_type, purchase)
-
-
-def _unknown(why: str) -> Price:
-    return Price(hourly_usd=None, basis="unknown", source=None, as_of=None, why=why)

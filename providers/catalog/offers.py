@@ -13,7 +13,7 @@ from decimal import Decimal
 from functools import cache
 from pathlib import Path
 
-from policies.facts import Accelerator, Price, Purchase
+from policies.facts import Accelerator, Price, Purchase, unpriced
 
 FOLDER = Path(__file__).parent
 NOTES = {
@@ -73,7 +73,7 @@ def hourly_price(provider: str, region: str, machine_type: str, purchase: Purcha
     if found is None:
         how = str(purchase).replace("_", " ")
         why = f"no offline price for {machine_type} in {region} ({how})"
-        return Price(hourly_usd=None, basis="unknown", source=None, as_of=None, why=why)
+        return unpriced(why)
     usd, source_id, note = found
     source = _sources()[source_id]
     return Price(

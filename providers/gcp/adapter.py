@@ -30,13 +30,15 @@ from providers.gcp.keep_labels import write_keep
 from providers.gcp.lifecycle import ProjectHistory, gaps_of, project_history
 from providers.gcp.permissions import read_only_role
 from providers.gcp.price_list import read_prices
-from providers.gcp.prices import price_list, price_of, stopped_hourly_usd
+from providers.gcp.prices import price_list, price_of
 from providers.gcp.probes import probes
 from providers.gcp.session import GcpSession, Limits
 from providers.gcp.stop import InstanceStopper
 from providers.gcp.storage import StorageReader
+from providers.gcp.storage_prices import address_meter
 from providers.gcp.tpus import is_tpu
 from providers.gcp.usage import HOW_TO_MEASURE, UsageReader
+from providers.machine_prices import stopped_hourly_usd
 from providers.price_facts import ListPrice, PriceQuestion, Progress
 
 SDKS = ("google.cloud.billing_v1", "google.cloud.compute_v1", "google.cloud.monitoring_v3")
@@ -152,7 +154,9 @@ class GcpProvider:
         return self._storage.read(asked)
 
     def stopped_hourly_usd(self, machine: Machine, storage: Sequence[Storage]) -> Decimal | None:
-        return stopped_hourly_usd(machine, storage, self._storage.addresses_of[machine.id])
+        addresses = self._storage.addresses_of[machine.id]
+        month_usd = address_meter(machine.region).month_usd
+        return stopped_hourly_usd(machine, storage, [month_usd] * addresses)
 
     def look(self, machine: Machine) -> Looked | Gap | None:
         return self._stopper.look(machine)

@@ -13,8 +13,9 @@ from providers.catalog import offers
 from providers.errors import AnswerCut
 from providers.gcp.errors import GCP_ERRORS, gap_from
 from providers.gcp.instance_types import vcpus_of
-from providers.gcp.prices import COVERED_BY_LIST, HOURS_A_MONTH, LINUX, shape_of
+from providers.gcp.prices import COVERED_BY_LIST, LINUX, shape_of
 from providers.gcp.session import GcpSession
+from providers.machine_prices import HOURS_A_MONTH
 from providers.price_facts import ListPrice, PriceQuestion, Progress
 
 COMPUTE = "services/6F81-5844-456A"

@@ -9,15 +9,14 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import TypeAlias
 
-from policies.facts import Machine, Price, Purchase, Storage
+from policies.facts import Machine, Price, Purchase, unpriced
 from providers.catalog import offers
 from providers.catalog.gcp_parts import part_price
 from providers.catalog.offers import Source
-from providers.gcp.storage_prices import address_meter
+from providers.machine_prices import from_list, with_saving
 from providers.price_facts import ListPrice
 
 LINUX = "Linux/UNIX"
-HOURS_A_MONTH = 730
 COVERED_BY_LIST = "without discounts, disks, addresses and traffic"
 COMPOSED = ("n1-", "custom-")
 """Types to which GPUs are attached."""
@@ -55,9 +54,7 @@ def price_of(
 
     `extra_ssd_gib`: local SSD beyond what the type brings; None where that is not known.
     """
-    found = _found(machine, listed, extra_ssd_gib)
-    paid_anyway = machine.stop_terms.prepaid is not None
-    return replace(found, saves_usd=Decimal(0) if paid_anyway else found.hourly_usd)
+    return with_saving(machine, _found(machine, listed, extra_ssd_gib))
 
 
 def tpu_price(region: str, accelerator_type: str, purchase: Purchase) -> Price:
@@ -65,34 +62,17 @@ def tpu_price(region: str, accelerator_type: str, purchase: Purchase) -> Price:
     bought = Purchase.SPOT if purchase is Purchase.SPOT else Purchase.ON_DEMAND
     part = part_price(region, accelerator_type, bought)
     if part is None:
-        return _unknown(f"no offline price for {accelerator_type} in {region}")
+        return unpriced(f"no offline price for {accelerator_type} in {region}")
     found = _composed([part.hourly_usd], [part.source], bought)
     return replace(found, saves_usd=found.hourly_usd)
 
 
-def stopped_hourly_usd(
-    machine: Machine, storage: Sequence[Storage], addresses: int
-) -> Decimal | None:
-    """An hour of its disks and reserved addresses, a month being 730 hours; None where unknown.
-
-    `storage`: everything that its project was seen to hold.
-    """
-    months = [
-        each.monthly_cost_usd
-        for each in storage
-        if each.kind == "volume" and each.attached_to == machine.id
-    ]
-    months += [address_meter(machine.region).month_usd] * addresses
-    known = [usd for usd in months if usd is not None]
-    return sum(known, Decimal(0)) / HOURS_A_MONTH if len(known) == len(months) else None
-
-
 def _found(machine: Machine, listed: PriceList, extra_ssd_gib: float | None) -> Price:
     if machine.purchase is Purchase.UNKNOWN:
-        return _unknown("flex-start and other ways of provisioning have prices of their own")
+        return unpriced("flex-start and other ways of provisioning have prices of their own")
     system = machine.operating_system or LINUX
     if system != LINUX:
-        return _unknown(f"{system} costs more than the Linux list price, which is known")
+        return unpriced(f"{system} costs more than the Linux list price, which is known")
     # A reservation is billed at the on-demand rate, used or not.
     purchase = Purchase.SPOT if machine.purchase is Purchase.SPOT else Purchase.ON_DEMAND
     bare = _of_type(machine, listed, purchase)
@@ -100,7 +80,7 @@ def _found(machine: Machine, listed: PriceList, extra_ssd_gib: float | None) -> 
         return bare
     ssd = part_price(machine.region, LOCAL_SSD, purchase)
     if ssd is None:
-        return _unknown(f"no offline price for its {extra_ssd_gib:g} GiB of local SSD")
+        return unpriced(f"no offline price for its {extra_ssd_gib:g} GiB of local SSD")
     usd = bare.hourly_usd + ssd.hourly_usd * Decimal(str(extra_ssd_gib))
     return replace(bare, hourly_usd=usd)
 
@@ -108,13 +88,7 @@ def _found(machine: Machine, listed: PriceList, extra_ssd_gib: float | None) -> 
 def _of_type(machine: Machine, listed: PriceList, purchase: Purchase) -> Price:
     told = listed.get((machine.region, machine.machine_type, LINUX))
     if told is not None and purchase is Purchase.ON_DEMAND and not is_composed(machine):
-        return Price(
-            hourly_usd=told.hourly_usd,
-            basis="unknown" if told.hourly_usd is None else "list",
-            source=told.source,
-            as_of=told.as_of,
-            why=told.why or COVERED_BY_LIST,
-        )
+        return from_list(told, COVERED_BY_LIST)
     if is_composed(machine):
         return _of_parts(machine, purchase)
     return offers.hourly_price("gcp", machine.region, machine.machine_type, purchase)
@@ -140,7 +114,7 @@ def _of_parts(machine: Machine, purchase: Purchase) -> Price:
     """Core + memory + GPUs. One part without a price leaves the whole without one."""
     shape = shape_of(machine.machine_type)
     if shape is None:
-        return _unknown(f"what {machine.machine_type} is made of is not known")
+        return unpriced(f"what {machine.machine_type} is made of is not known")
     cores, gib = shape
     wanted = [("n1-core", Decimal(cores)), ("n1-ram", gib)]
     wanted += [
@@ -152,7 +126,7 @@ def _of_parts(machine: Machine, purchase: Purchase) -> Price:
         part = part_price(machine.region, item, purchase)
         if part is None:
             how = str(purchase).replace("_", " ")
-            return _unknown(f"no offline price for {item} in {machine.region} ({how})")
+            return unpriced(f"no offline price for {item} in {machine.region} ({how})")
         amounts.append(part.hourly_usd * quantity)
         sources.append(part.source)
     return _composed(amounts, sources, purchase)
@@ -168,7 +142,3 @@ def _composed(amounts: Sequence[Decimal], sources: Sequence[Source], purchase: P
         as_of=min(source.as_of or "" for source in sources) or None,
         why=COVERED_BY_LIST,
     )
-
-
-def _unknown(why: str) -> Price:
-    return Price(hourly_usd=None, basis="unknown", source=None, as_of=None, why=why)

@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Protocol
 
-from policies.facts import Price
+from policies.facts import Price, unpriced
 
 HOURS_A_YEAR = Decimal(8760)
 MICRO = Decimal("0.000001")
@@ -39,13 +39,13 @@ def price_of(wishes: LocalWishes, *, boards: int, power_w: float | None, on: dat
     card = _card_hour(wishes, boards)
     if wishes.electricity_usd_per_kwh is None:
         if card is None:
-            return _unknown(
+            return unpriced(
                 "no local price is set: local.electricity_usd_per_kwh, local.card_usd with"
                 " local.card_years, or local.hourly_usd"
             )
         return _known(card, "amortised", on, why="without electricity, which is not set", saves=0)
     if power_w is None:
-        return _unknown("the GPUs do not report their power draw: set local.hourly_usd")
+        return unpriced("the GPUs do not report their power draw: set local.hourly_usd")
     current = wishes.electricity_usd_per_kwh * Decimal(str(power_w)) / 1000
     drawn = f"electricity of the {power_w:.0f} W that the GPUs draw now, without the rest"
     if card is None:
@@ -70,7 +70,3 @@ def _known(
         why=why,
         saves_usd=None if saves is None else Decimal(saves).quantize(MICRO),
     )
-
-
-def _unknown(why: str) -> Price:
-    return Price(hourly_usd=None, basis="unknown", source=None, as_of=None, why=why)

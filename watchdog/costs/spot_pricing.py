@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
 
-from policies.facts import Price
+from policies.facts import Price, unpriced
 from providers.price_facts import SpotPrice
 from watchdog.costs.prices_over_time import BEGINNING, PriceStep
 
@@ -64,13 +64,13 @@ def known_from(known: Sequence[KnownPrice]) -> datetime | None:
 
 def steps_of(known: Sequence[KnownPrice], *, until: datetime) -> tuple[PriceStep, ...]:
     """The market's prices over time; where nobody told one, none."""
-    found = [PriceStep(started_at=BEGINNING, price=_unknown("no spot price is told of that time"))]
+    found = [PriceStep(started_at=BEGINNING, price=unpriced("no spot price is told of that time"))]
     ends = _with_ends([each.started_at for each in known], until)
     for each, (_, after) in zip(known, ends, strict=True):
         found.append(PriceStep(started_at=each.started_at, price=price_from(each.price)))
         if each.told_until < after:
             why = f"no spot price is told from {each.told_until:%Y-%m-%d %H:%M} on"
-            found.append(PriceStep(started_at=each.told_until, price=_unknown(why)))
+            found.append(PriceStep(started_at=each.told_until, price=unpriced(why)))
     return tuple(found)
 
 
@@ -89,7 +89,3 @@ def price_from(told: SpotPrice) -> Price:
         why=f"{told.market.zone}, {told.market.product}; without disks, addresses and traffic",
         saves_usd=told.hourly_usd,
     )
-
-
-def _unknown(why: str) -> Price:
-    return Price(hourly_usd=None, basis="unknown", source=None, as_of=None, why=why)
