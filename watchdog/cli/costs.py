@@ -1,13 +1,12 @@
 """`spend-watchdog costs`: what the work cost, and on what the money went."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from watchdog.cli import options, output, reading
-from watchdog.settings import SettingsError
 
 app = typer.Typer()
 
@@ -27,24 +26,8 @@ class By(StrEnum):
 @app.command()
 def costs(
     *,
-    since: Annotated[
-        datetime | None,
-        typer.Option(
-            parser=options.moment,
-            metavar="TIME",
-            help="From this date or time on, or so long ago (7d); 30d unless told.",
-            show_default=False,
-        ),
-    ] = None,
-    until: Annotated[
-        datetime | None,
-        typer.Option(
-            parser=options.moment,
-            metavar="TIME",
-            help="Up to this date or time, or so long ago; now unless told.",
-            show_default=False,
-        ),
-    ] = None,
+    since: options.Since = None,
+    until: options.Until = None,
     by: Annotated[By, typer.Option(help="What a row is.")] = By.WORKLOAD,
     workload: Annotated[
         str | None, typer.Option(help="This workload only.", show_default=False)
@@ -60,11 +43,7 @@ def costs(
 
     now = datetime.now(UTC)
     end = until or now
-    start = since or end - timedelta(days=30)
-    if start >= end:
-        raise SettingsError(
-            f"--since {start:%Y-%m-%d %H:%M} is not before --until {end:%Y-%m-%d %H:%M}"
-        )
+    start = options.since_of(since, end)
     store = reading.opened(config, ledger)
     verdicts = verdicts_by_label(store, now=now) if by is By.WORKLOAD else {}
     found = breakdown(

@@ -66,6 +66,24 @@ def _written(text: str) -> datetime:
     return at.astimezone(UTC)
 
 
+Since = Annotated[
+    datetime | None,
+    typer.Option(
+        parser=moment,
+        metavar="TIME",
+        help="From this date or time on, or so long ago (7d); 30d unless told.",
+        show_default=False,
+    ),
+]
+Until = Annotated[
+    datetime | None,
+    typer.Option(
+        parser=moment,
+        metavar="TIME",
+        help="Up to this date or time, or so long ago; now unless told.",
+        show_default=False,
+    ),
+]
 PolicyName = Annotated[
     str | None,
     typer.Option(
@@ -86,6 +104,18 @@ LedgerUrl = Annotated[
     str | None,
     typer.Option("--ledger", metavar="URL", help="Ledger folder or URL.", show_default=False),
 ]
+
+
+def since_of(since: datetime | None, end: datetime) -> datetime:
+    """Where the time up to `end` begins: thirty days before it unless told."""
+    start = since or end - timedelta(days=30)
+    if start >= end:
+        from watchdog.settings import SettingsError  # noqa: PLC0415 - heavy, not for --help
+
+        raise SettingsError(
+            f"--since {start:%Y-%m-%d %H:%M} is not before --until {end:%Y-%m-%d %H:%M}"
+        )
+    return start
 
 
 def chosen(output: Format, *, json: bool) -> Format:

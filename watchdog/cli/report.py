@@ -1,6 +1,6 @@
 """`spend-watchdog report`: what was observed, summed up for a decision."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -18,24 +18,8 @@ def report(
         bool,
         typer.Option("--shadow", help="What a policy would have stopped while it only observed."),
     ] = False,
-    since: Annotated[
-        datetime | None,
-        typer.Option(
-            parser=options.moment,
-            metavar="TIME",
-            help="From this date or time on, or so long ago (7d); 30d unless told.",
-            show_default=False,
-        ),
-    ] = None,
-    until: Annotated[
-        datetime | None,
-        typer.Option(
-            parser=options.moment,
-            metavar="TIME",
-            help="Up to this date or time, or so long ago; now unless told.",
-            show_default=False,
-        ),
-    ] = None,
+    since: options.Since = None,
+    until: options.Until = None,
     policy: options.PolicyName = None,
     config: options.Config = None,
     ledger: options.LedgerUrl = None,
@@ -54,11 +38,7 @@ def report(
 
     now = datetime.now(UTC)
     end = min(until or now, now)
-    start = since or end - timedelta(days=30)
-    if start >= end:
-        raise SettingsError(
-            f"--since {start:%Y-%m-%d %H:%M} is not before --until {end:%Y-%m-%d %H:%M}"
-        )
+    start = options.since_of(since, end)
     settings = load_settings(config)
     tried = policy_named(policy or settings.policy)
     store = reading.opened(config, ledger)
