@@ -404,19 +404,20 @@ def _undelivered(delivery: Delivery) -> Gap:
 def _closed(parts: Parts, report: PatrolReport, gathered: Gathered, began: float) -> PatrolReport:
     """Record what was told, then the patrol itself."""
     seconds = time.monotonic() - began
+    machines = {each.machine.id: each.machine for each in report.machines}
+    told = [each for each in report.outcomes if each.result is not Result.DESCRIBED]
     delivered = [
         rows.event_row(
-            subject=f"{each.machine.id}/{each.machine.boot}",
+            subject=f"{machine.id}/{machine.boot}",
             n=f"{outcome.result.value}/{report.patrol_id}",
             at=report.at,
             kind=outcome.result.value,
-            machine=each.machine,
+            machine=machine,
             detail={"action": outcome.action, "why": outcome.why},
             observed_at=report.at,
         )
-        for outcome in report.outcomes
-        for each in report.machines
-        if each.machine.id == outcome.machine and outcome.result is not Result.DESCRIBED
+        for outcome in told
+        if (machine := machines.get(outcome.machine)) is not None
     ]
     parts.ledger.append("events", delivered)
     row = rows.patrol_row(
