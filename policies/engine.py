@@ -209,8 +209,12 @@ def _unmeasured_for(case: Case, now: datetime) -> str:
 
 
 def unmeasured_since(machine: Machine, phase: PhaseNow) -> datetime | None:
-    """The end of the newest measurement, else the last start; None: nobody knows."""
-    return phase.measured_until or machine.started_at
+    """The end of the newest measurement of its GPUs, else the last start; None: nobody knows.
+
+    What CPU and network did tells nothing of them, and does not end the time.
+    """
+    measured = phase.measured_until if phase.sees_gpus else None
+    return measured or machine.started_at
 
 
 def _as_ruled(case: Case, ruled: RuleDecision, company: Company, now: datetime) -> Decision:

@@ -283,6 +283,8 @@ def test_an_unmeasured_machine_says_for_how_long_and_at_what_price() -> None:
     assert decided(case(never)).why[0] == "unmeasured for 2.0 d at 1.00 USD an hour"
     lately = replace(UNSEEN, measured_until=NOW - timedelta(minutes=50))
     assert decided(case(lately)).why[0] == "unmeasured for 50 min at 1.00 USD an hour"
+    host_alone = replace(UNSEEN, measured_until=NOW, sees_gpus=False)
+    assert decided(case(host_alone)).why[0] == "unmeasured for 2.0 d at 1.00 USD an hour"
     unknown = machine(started_at=None, price=replace(machine().price, hourly_usd=None))
     assert decided(case(never, machine=unknown)).why[0] == (
         "unmeasured at a price that nobody knows"

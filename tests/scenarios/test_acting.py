@@ -87,10 +87,17 @@ class Account:
         gpu = {"InstanceId": machine, "index": "0"}
         self._put("nvidia_smi_utilization_gpu", [0.0] * count, started, gpu, "CWAgent")
         self._put("nvidia_smi_memory_used", [3.0] * count, started, gpu, "CWAgent")
+        self.host(machine, cpu_pct=1.0, begin=started, hours=hours)
+
+    def host(
+        self, machine: str, *, cpu_pct: float, begin: datetime | None = None, hours: float = 4
+    ) -> None:
+        """What EC2 itself measures; no disk and no network worth the name."""
+        started, count = begin or START - timedelta(hours=3), int(hours * 12)
         host = {"InstanceId": machine}
         for name in ("NetworkIn", "NetworkOut", "EBSWriteBytes"):
             self._put(name, [1000.0] * count, started, host, "AWS/EC2")
-        self._put("CPUUtilization", [1.0] * count, started, host, "AWS/EC2")
+        self._put("CPUUtilization", [cpu_pct] * count, started, host, "AWS/EC2")
 
     def busy(self, machine: str, begin: datetime) -> None:
         gpu = {"InstanceId": machine, "index": "0"}

@@ -179,6 +179,16 @@ def test_an_unmeasured_machine_is_told_daily_and_never_warned_or_stopped(fleet: 
     assert not {"warned", "stop_intended"} & set(fleet.kinds(machine))
 
 
+def test_what_the_host_does_makes_no_unmeasured_machine_look_young(fleet: Fleet) -> None:
+    """EC2 itself measures each host; between quiet and busy it tells nothing of the GPUs."""
+    machine = fleet.machine("trainer-1")
+    fleet.host(machine, cpu_pct=10.0)
+    assert results(fleet.patrol()) == [("notify", "delivered")]
+    assert fleet.judged(machine).phase.phase.value == "unknown"
+    (news,) = fleet.channel.shown
+    assert news.headline.startswith("trainer-1 is unmeasured for 2 d at $")
+
+
 def test_a_machine_that_just_started_is_not_told_as_unmeasured(fleet: Fleet) -> None:
     machine = fleet.machine("trainer-1")
     fleet.now = START - 2 * DAY + timedelta(minutes=5)
