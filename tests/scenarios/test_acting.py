@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -141,19 +141,9 @@ class Account:
         ]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[AwsServer]:
-    with AwsServer() as running:
-        yield running
-
-
 @pytest.fixture
-def account(server: AwsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
-    server.reset()
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
-    return Account(server, tmp_path)
+def account(signed_in: AwsServer, tmp_path: Path) -> Account:
+    return Account(signed_in, tmp_path)
 
 
 def results(report: PatrolReport) -> list[tuple[str, str]]:

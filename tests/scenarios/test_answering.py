@@ -135,20 +135,10 @@ def _with_blocks(body: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"blocks": [], **body}
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[AwsServer]:
-    with AwsServer() as running:
-        yield running
-
-
 @pytest.fixture
-def team(server: AwsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Team]:
-    server.reset()
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
+def team(signed_in: AwsServer, tmp_path: Path) -> Iterator[Team]:
     with FakeSlack() as slack:
-        yield Team(server, tmp_path, slack)
+        yield Team(signed_in, tmp_path, slack)
 
 
 def test_a_keep_holds_the_stop_off_is_told_in_place_and_is_followed_by_a_new_warning(

@@ -40,12 +40,6 @@ mode: act
 """
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[AwsServer]:
-    with AwsServer() as running:
-        yield running
-
-
 @pytest.fixture
 def slack() -> Iterator[People]:
     with People() as people:
@@ -53,14 +47,8 @@ def slack() -> Iterator[People]:
 
 
 @pytest.fixture
-def world(
-    server: AwsServer, slack: People, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> World:
-    server.reset()
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
-    return World(server, slack, tmp_path, IDLE_POLICY)
+def world(signed_in: AwsServer, slack: People, tmp_path: Path) -> World:
+    return World(signed_in, slack, tmp_path, IDLE_POLICY)
 
 
 def judged(world: World, machine: str) -> JudgedMachine:

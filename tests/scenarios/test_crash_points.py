@@ -76,20 +76,10 @@ def killing(after: int | None) -> Iterator[Kill]:
         yield kill
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[AwsServer]:
-    with AwsServer() as running:
-        yield running
-
-
 @pytest.fixture
-def world(server: AwsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    server.reset()
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
+def world(signed_in: AwsServer, tmp_path: Path) -> Iterator[World]:
     with People() as slack:
-        yield World(server, slack, tmp_path, IDLE_POLICY)
+        yield World(signed_in, slack, tmp_path, IDLE_POLICY)
 
 
 class Scene:

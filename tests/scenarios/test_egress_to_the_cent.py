@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -28,12 +27,6 @@ BEFORE = DECEMBER - 2 * HOUR
 """The first patrol: everything that it sees is November's."""
 AFTER = DECEMBER + 3 * HOUR + timedelta(minutes=7)
 """The last patrol; the months meet in its window."""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[AwsServer]:
-    with AwsServer() as running:
-        yield running
 
 
 class Account:
@@ -111,12 +104,8 @@ class Account:
 
 
 @pytest.fixture
-def account(server: AwsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
-    server.reset()
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
-    return Account(server, tmp_path)
+def account(signed_in: AwsServer, tmp_path: Path) -> Account:
+    return Account(signed_in, tmp_path)
 
 
 def usd(row: dict[str, Any]) -> str:

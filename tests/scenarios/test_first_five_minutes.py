@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -20,12 +19,6 @@ from tests.moto_aws import ACCOUNT, AwsServer, launch, put_metric, tag
 REGION = "us-east-1"
 COMMAND = str(Path(sys.executable).parent / "spend-watchdog")
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[AwsServer]:
-    with AwsServer() as running:
-        yield running
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,12 +24,6 @@ pytestmark = [
 BUCKET = "ledgers"
 LEDGER = f"s3://{BUCKET}/team"
 EVENT = {"source": "aws.scheduler"}
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[AwsServer]:
-    with AwsServer() as running:
-        yield running
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from io import StringIO
@@ -65,19 +64,9 @@ class Fleet(Account):
         return written.getvalue()
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[AwsServer]:
-    with AwsServer() as running:
-        yield running
-
-
 @pytest.fixture
-def fleet(server: AwsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fleet:
-    server.reset()
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
-    return Fleet(server, tmp_path)
+def fleet(signed_in: AwsServer, tmp_path: Path) -> Fleet:
+    return Fleet(signed_in, tmp_path)
 
 
 def test_what_was_stopped_and_forgotten_is_told_after_a_week_and_then_weekly(fleet: Fleet) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -53,19 +53,9 @@ class Desk(Account):
         return list(events)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[AwsServer]:
-    with AwsServer() as running:
-        yield running
-
-
 @pytest.fixture
-def desk(server: AwsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    server.reset()
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
-    return Desk(server, tmp_path)
+def desk(signed_in: AwsServer, tmp_path: Path) -> Desk:
+    return Desk(signed_in, tmp_path)
 
 
 def names(vetoes: Sequence[Veto]) -> list[str]:

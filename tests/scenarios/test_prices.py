@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -33,12 +32,6 @@ SPOT: dict[str, Any] = {"InstanceMarketOptions": {"MarketType": "spot"}}
 def at(clock: str) -> datetime:
     hour, minute = map(int, clock.split(":"))
     return DAY + timedelta(hours=hour, minutes=minute)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[AwsServer]:
-    with AwsServer() as running:
-        yield running
 
 
 class Account:
@@ -106,12 +99,8 @@ class Account:
 
 
 @pytest.fixture
-def account(server: AwsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
-    server.reset()
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
-    return Account(server, tmp_path)
+def account(signed_in: AwsServer, tmp_path: Path) -> Account:
+    return Account(signed_in, tmp_path)
 
 
 def test_a_spot_price_that_changes_at_twenty_past_and_a_stop_in_mid_hour(account: Account) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -43,12 +42,6 @@ workloads:
     match: {owner: ana}
 """
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[AwsServer]:
-    with AwsServer() as running:
-        yield running
 
 
 def at(clock: str) -> datetime:
@@ -104,13 +97,9 @@ class Account:
 
 
 @pytest.fixture
-def account(server: AwsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
+def account(signed_in: AwsServer, tmp_path: Path) -> Account:
     """With the prices that a refresh would have brought; of others none is known."""
-    server.reset()
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
-    account = Account(server, tmp_path)
+    account = Account(signed_in, tmp_path)
     account.ledger.append("prices", [*map(price_row, PRICES.items())])
     return account
 

@@ -45,12 +45,6 @@ PATIENT = POLICY.replace(
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[AwsServer]:
-    with AwsServer() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def world(server: AwsServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Patrols every ten minutes for two hours, then every two; from hour 20 to 28 nobody watches.
 

@@ -42,12 +42,6 @@ def default_pack(limits: str = LIMITS) -> str:
     return re.sub(r"^limits: .*$", limits, text, flags=re.MULTILINE)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[AwsServer]:
-    with AwsServer() as running:
-        yield running
-
-
 @pytest.fixture
 def slack() -> Iterator[People]:
     with People() as people:
@@ -55,14 +49,10 @@ def slack() -> Iterator[People]:
 
 
 @pytest.fixture
-def world(
-    server: AwsServer, slack: People, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> World:
-    server.reset()
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
-    made = World(server, slack, tmp_path, default_pack(), mapping=MAPPING, regions=(REGION, NEAR))
+def world(signed_in: AwsServer, slack: People, tmp_path: Path) -> World:
+    made = World(
+        signed_in, slack, tmp_path, default_pack(), mapping=MAPPING, regions=(REGION, NEAR)
+    )
     made.failed("lost-cause")
     made.failed("failing", runs=6)
     made.failed("mapped-work")
