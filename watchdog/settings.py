@@ -55,6 +55,10 @@ def _split(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+MaybeNames = Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_split)]
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -68,15 +72,10 @@ class SlackSettings(_Section):
     """Of the app whose buttons a function URL answers; None: nothing listens there."""
     app_token: SecretStr | None = None
     """`xapp-…`, by which `listen` hears of buttons; None: it cannot run."""
-    allowed_users: Annotated[tuple[str, ...], NoDecode] = ()
+    allowed_users: Names = ()
     """Slack's ids (`U0123ABCD`) of those who may press buttons. Empty: everyone may keep a machine,
     and nobody may stop one.
     """
-
-    @field_validator("allowed_users", mode="before")
-    @classmethod
-    def _split_users(cls, value: object) -> object:
-        return _split(value)
 
     @field_validator("allowed_users")
     @classmethod
@@ -108,13 +107,8 @@ class AzureSettings(_Section):
     prices_endpoint: str | None = None
     ca_bundle: Path | None = None
     """Certificates to trust in place of the usual ones."""
-    subscriptions: Annotated[tuple[str, ...] | None, NoDecode] = None
+    subscriptions: MaybeNames = None
     """None: every subscription that the credentials show."""
-
-    @field_validator("subscriptions", mode="before")
-    @classmethod
-    def _split_subscriptions(cls, value: object) -> object:
-        return _split(value)
 
     @field_validator("endpoint", "metrics_endpoint", "prices_endpoint")
     @classmethod
@@ -136,13 +130,8 @@ class GcpSettings(_Section):
     """Where every REST service of GCP is asked, `https://HOST:PORT`; None: Google's own."""
     monitoring_endpoint: str | None = None
     """Where Cloud Monitoring answers gRPC, `HOST:PORT`; None: Google's own."""
-    projects: Annotated[tuple[str, ...] | None, NoDecode] = None
+    projects: MaybeNames = None
     """None: every project that the credentials show."""
-
-    @field_validator("projects", mode="before")
-    @classmethod
-    def _split_projects(cls, value: object) -> object:
-        return _split(value)
 
     @field_validator("projects")
     @classmethod
@@ -192,7 +181,7 @@ class LocalSettings(_Section):
 class PrometheusSettings(_Section):
     url: str | None = None
     """Where Prometheus answers, `http://prometheus:9090`; None: it is not asked."""
-    join_labels: Annotated[tuple[str, ...], NoDecode] = JOIN_LABELS
+    join_labels: Names = JOIN_LABELS
     """Labels that name a machine by id, name or address; the first that fits counts."""
 
     @field_validator("url")
@@ -206,11 +195,6 @@ class PrometheusSettings(_Section):
         if parts.username is not None:
             raise ValueError("a name or password in the URL is not supported")
         return value
-
-    @field_validator("join_labels", mode="before")
-    @classmethod
-    def _split_labels(cls, value: object) -> object:
-        return _split(value)
 
     @field_validator("join_labels")
     @classmethod
@@ -276,14 +260,14 @@ class Settings(BaseSettings):
     )
     policy: str = "observe"
     mapping: Path | None = None
-    providers: Annotated[tuple[str, ...] | None, NoDecode] = None
-    regions: Annotated[tuple[str, ...] | None, NoDecode] = None
-    accepted_gaps: Annotated[tuple[str, ...], NoDecode] = ()
+    providers: MaybeNames = None
+    regions: MaybeNames = None
+    accepted_gaps: Names = ()
     storage: bool = True
     """Whether disks, snapshots, buckets and idle addresses are looked at."""
     egress: bool = True
     """Whether egress meters are read: they take a permission and metric reads of their own."""
-    restricted_data_classes: Annotated[tuple[str, ...], NoDecode] = ()
+    restricted_data_classes: Names = ()
     """Classes of data that must not leave home; `preflight` refuses work on them."""
     commitments: bool = True
     """Whether reservations and savings plans are read; without, none are thought to be there."""
@@ -300,13 +284,6 @@ class Settings(BaseSettings):
     prometheus: PrometheusSettings = PrometheusSettings()
     mlflow: MlflowSettings = MlflowSettings()
     ledger_care: LedgerCareSettings = LedgerCareSettings()
-
-    @field_validator(
-        "providers", "regions", "accepted_gaps", "restricted_data_classes", mode="before"
-    )
-    @classmethod
-    def _split_lists(cls, value: object) -> object:
-        return _split(value)
 
     @field_validator("regions")
     @classmethod
